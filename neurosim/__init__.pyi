@@ -1,0 +1,23 @@
+from neurosim.chips import Chip as Chip
+from neurosim.chips import chip_names as chip_names
+from neurosim.chips import load_chip as load_chip
+from neurosim.costs import price as price
+from neurosim.datasets import load_dataset as load_dataset
+from neurosim.engine import simulate as simulate
+from neurosim.errors import NeurosimError as NeurosimError
+from neurosim.networks import Dense as Dense
+from neurosim.networks import Network as Network
+from neurosim.networks import dense as dense
+from neurosim.networks import load_network as load_network
+from neurosim.placement import place as place
+from neurosim.recipes import Recipe as Recipe
+from neurosim.rules import RULES as RULES
+from neurosim.rules import Feedback as Feedback
+from neurosim.rules import Rule as Rule
+from neurosim.rules import load_rule as load_rule
+from neurosim.schedules import schedule as schedule
+from neurosim.training import compare as compare
+from neurosim.training import cost as cost
+from neurosim.training import train as train
+
+__all__: list[str]

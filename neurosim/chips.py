@@ -1,0 +1,220 @@
+"""Chip and its parts: what the hardware is, every number with its unit in its name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from neurosim.descriptions import Amount, Count, Description, PositiveAmount, PositiveCount, load
+from neurosim.errors import nearest_guess
+from neurosim.sources import assumed_numbers, covers, flat_sources, number_paths
+
+
+class Widths(Description):
+    """Bits of each kind of value on the chip."""
+
+    weight_bits: PositiveCount = 16
+    bias_bits: PositiveCount = 16
+    activation_bits: PositiveCount = 16
+    error_bits: PositiveCount = 16
+    feedback_bits: PositiveCount = 16
+    state_bits: PositiveCount = 16
+    accumulator_bits: PositiveCount = 32
+    input_bits: PositiveCount = 8
+
+
+class Memory(Description):
+    """One memory of a core."""
+
+    capacity_bytes: PositiveCount
+    word_bits: Annotated[PositiveCount, Field(ge=2)] = 16
+    words_per_cycle: PositiveCount
+    read_pj_per_word: Amount
+    write_pj_per_word: Amount
+
+
+class PhaseRates(Description):
+    """What one phase does at another price or rate than the core's own; None keeps the core's."""
+
+    mac_pj: Amount | None = None
+    elementwise_pj: Amount | None = None
+    elementwise_per_cycle: PositiveCount | None = None
+
+
+class Core(Description):
+    """MAC lanes [R, C] with their accumulators, and the two memories beside them."""
+
+    lanes: tuple[PositiveCount, PositiveCount]
+    accumulators_per_lane: PositiveCount
+    systolic: bool = False
+    pipeline_cycles: Count = 0
+    elementwise_per_cycle: PositiveCount
+    generate_per_cycle: PositiveCount
+    mac_pj: Amount
+    elementwise_pj: Amount
+    generate_pj: Amount
+    neuron_memory: Memory
+    synapse_memory: Memory
+    forward: PhaseRates = PhaseRates()
+    error: PhaseRates = PhaseRates()
+    update: PhaseRates = PhaseRates()
+
+
+class LinkRates(Description):
+    """What the links of one direction do differently from the network's own; None keeps the network's."""
+
+    link_bits: PositiveCount | None = None
+    hop_cycles: PositiveCount | None = None
+    link_pj_per_flit: Amount | None = None
+
+
+class Noc(Description):
+    """The network on chip: a mesh of routers with dimension-order (x, then y) routes."""
+
+    topology: Literal["mesh"] = "mesh"
+    cores_per_router: PositiveCount = 1
+    flit_bits: PositiveCount
+    link_bits: PositiveCount
+    header_flits: Count = 1
+    max_packet_flits: PositiveCount = 16
+    hop_cycles: PositiveCount
+    port_cycles: Count = 1
+    link_pj_per_flit: Amount
+    router_pj_per_flit: Amount
+    east: LinkRates = LinkRates()
+    west: LinkRates = LinkRates()
+    north: LinkRates = LinkRates()
+    south: LinkRates = LinkRates()
+
+
+class Io(Description):
+    """Where inputs and labels enter the chip."""
+
+    ports: tuple[tuple[Count, Count], ...] = ((0, 0),)
+    io_bits_per_cycle: PositiveCount
+    offchip_pj_per_bit: Amount
+
+
+class Channel(Description):
+    """The DRAM channel of a machine whose memories lie behind it; ``behind = "none"`` takes it away again."""
+
+    behind: Literal["channel", "none"] = "channel"
+    cache_bytes: PositiveCount
+    channel_bits_per_cycle: PositiveCount
+    channel_pj_per_bit: Amount
+    reuse: Literal["layer", "ideal"] = "layer"
+
+
+class Chip(Description):
+    """A machine: cores on a grid of routers, their memories, network, ports and power."""
+
+    name: str
+    clock_mhz: PositiveAmount
+    grid: tuple[PositiveCount, PositiveCount]
+    chips: tuple[PositiveCount, PositiveCount] = (1, 1)
+    static_w_chip: Amount = 0.0
+    static_w_core: Amount = 0.0
+    power_gating: bool = False
+    barrier_cycles: Count = 0
+    barrier_pj: Amount = 0.0
+    widths: Widths = Widths()
+    core: Core
+    noc: Noc
+    io: Io
+    channel: Channel | None = None
+    sources: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("sources", mode="before")
+    @classmethod
+    def _sources_are_flat(cls, sources: Any) -> Any:
+        return flat_sources(sources) if isinstance(sources, Mapping) else sources
+
+    @model_validator(mode="after")
+    def _sources_name_numbers(self) -> Chip:
+        numbers = number_paths(self.model_dump())
+        for key in self.sources:
+            if not covers(key, numbers):
+                raise ValueError(f"sources: '{key}' names no number of this chip{nearest_guess(key, numbers)}")
+        return self
+
+    @model_validator(mode="after")
+    def _one_chip(self) -> Chip:
+        if self.chips != (1, 1):
+            raise ValueError(
+                f"chips: {list(self.chips)}: only one chip is modelled yet; leave it [1, 1] and enlarge grid"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _ports_on_the_grid(self) -> Chip:
+        ports = self.io.ports
+        if not ports:
+            raise ValueError("io.ports: []: inputs need at least one port, such as [[0, 0]]")
+        for x, y in ports:
+            if x >= self.columns or y >= self.rows:
+                last = f"[{self.columns - 1}, {self.rows - 1}]"
+                raise ValueError(f"io.ports: [{x}, {y}]: lies outside the grid; routers are [0, 0] to {last}")
+            if ports.count((x, y)) > 1:
+                raise ValueError(f"io.ports: [{x}, {y}]: is given twice; a router has one port")
+        return self
+
+    @property
+    def columns(self) -> int:
+        """Routers along x."""
+        return self.grid[0] * self.chips[0]
+
+    @property
+    def rows(self) -> int:
+        """Routers along y."""
+        return self.grid[1] * self.chips[1]
+
+    @property
+    def cores(self) -> int:
+        """All cores of the machine."""
+        return self.columns * self.rows * self.noc.cores_per_router
+
+    @property
+    def behind_channel(self) -> bool:
+        """Whether the memories lie behind a DRAM channel (a von Neumann machine)."""
+        return self.channel is not None and self.channel.behind == "channel"
+
+
+_PACKAGE = Path(__file__).parent
+
+
+@cache
+def chip_files() -> dict[str, Path]:
+    """Return the file of every shipped chip by name: those packaged with neurosim, else those beside it in the tree."""
+    for folder in (_PACKAGE / "hw_models", _PACKAGE.parent / "hw_models"):
+        if files := sorted(folder.glob("*.toml")):
+            return {file.stem: file for file in files}
+    return {}
+
+
+def chip_names() -> list[str]:
+    """Return the names of the shipped chips."""
+    return list(chip_files())
+
+
+def load_chip(source: str | os.PathLike[str] | Chip) -> Chip:
+    """Return the chip of a shipped name or a TOML file; a Chip is returned as it is.
+
+    Raises:
+        DescriptionError: no such chip, or a value its description may not have.
+    """
+    return load(Chip, source, chip_files(), "chip")
+
+
+def assumed(chip: Chip) -> list[str]:
+    """Return what is assumed about a chip: one line for each reason, with the numbers it stands for.
+
+    A number without an entry under ``sources`` counts as assumed, and so does a default that is not zero.
+    """
+    given = number_paths(chip.model_dump(exclude_unset=True))
+    numbers = number_paths(chip.model_dump(exclude_none=True))
+    return assumed_numbers({path: value for path, value in numbers.items() if value or path in given}, chip.sources)

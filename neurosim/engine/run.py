@@ -1,0 +1,172 @@
+"""simulate(): each distinct microbatch once where they add up, the whole epoch where they overlap."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from functools import reduce
+from typing import Any
+
+import numpy as np
+
+from neurosim.chips import Chip
+from neurosim.counts import IntArray
+from neurosim.engine.facts import History, Repeat, core_counts, group_facts, microbatch_counts
+from neurosim.engine.replay import simulate_epoch_with_replay
+from neurosim.engine.simulation import Simulation
+from neurosim.errors import SimulationError
+from neurosim.schedules import Microbatch, Plan
+from neurosim.trace import CountTable, GroupFacts, Timeline, Trace
+
+
+def simulate(plan: Plan, chip: Chip, *, samples: int | None = None, log_rows: int = 0) -> Trace:
+    """Return the trace of an epoch of ``samples`` samples, or of one step of the recipe's batch.
+
+    Without overlap the chip is empty between microbatches, so their times add up and each distinct one is simulated
+    once; with overlap an epoch is one simulation. ``log_rows`` keeps that many single crossings and deliveries.
+
+    Raises:
+        SimulationError: the chip is not the plan's, or a table passes what can be counted.
+    """
+    if chip.model_dump(exclude={"name", "sources"}) != plan.layout.chip.model_dump(exclude={"name", "sources"}):
+        raise SimulationError(
+            f"chip {chip.name!r}: the plan was made for chip {plan.layout.chip.name!r}; place and schedule for this one"
+        )
+    _check_countable(plan)
+    batch = plan.layout.recipe.batch_size
+    total = batch if samples is None else samples
+    full, short = divmod(total, batch)
+    steps = [plan.microbatches()] * full + ([plan.microbatches(short)] if short else [])
+    if plan.layout.recipe.overlap == "none":
+        return _simulate_apart(plan, steps, total, log_rows)
+    return _simulate_epoch(plan, steps, total, log_rows)
+
+
+def _check_countable(plan: Plan) -> None:
+    """A step's counts fit 64 bits with room to spare; otherwise say so before anything wraps around."""
+    widths, recipe = plan.layout.widths, plan.layout.recipe
+    synapses = sum(widths[i] * widths[i - 1] for i in range(1, len(widths)))
+    most = recipe.batch_size * (synapses + sum(widths) * plan.layout.chip.cores) * 64 * 64
+    if most >= 1 << 62:
+        raise SimulationError(f"batch_size = {recipe.batch_size}: a step of this network passes 64-bit counts; take less")
+
+
+def _simulate_apart(plan: Plan, steps: Sequence[Sequence[Microbatch]], samples: int, log_rows: int) -> Trace:
+    """Overlap none: simulate each distinct microbatch from an empty chip and add them up."""
+    times = Counter(batch for step in steps for batch in step)
+    histories = [(_run(plan, batch, log_rows), count) for batch, count in times.items()]
+    barriers = sum(times.values())
+    makespan = sum(history.makespan * count for history, count in histories)
+    path: Counter[tuple[str, str]] = Counter()
+    for history, count in histories:
+        for key, cycles in history.critical_path(Repeat()).items():
+            path[key] += cycles * count
+    barrier_cycles = barriers * plan.layout.chip.barrier_cycles
+    if barrier_cycles:
+        path["update", "barrier"] += barrier_cycles
+    core_cycles = sum(history.core_cycles(Repeat()) * count for history, count in histories)
+    core_cycles[:, -1] += barrier_cycles
+    link_facts = [(history.simulation.network.link_facts(), count) for history, count in histories]
+    group = _sum_groups([(history.simulation.network.group_facts(), count) for history, count in histories])
+    return _trace(
+        plan,
+        list(times.items()),
+        samples=samples,
+        steps=len(steps),
+        makespan_cycles=makespan + barrier_cycles,
+        barriers=barriers if plan.layout.chip.barrier_cycles or plan.layout.chip.barrier_pj else 0,
+        core_cycles=core_cycles,
+        link_busy_cycles=sum(facts["busy_cycles"] * count for facts, count in link_facts),
+        link_flits=sum(facts["flits"] * count for facts, count in link_facts),
+        groups=tuple(group_facts(plan, group, list(times.items()))),
+        critical_path=dict(path),
+        waiting_messages_most=max(history.simulation.network.waiting_most for history, _ in histories),
+        timelines=tuple(_timeline(history, count) for history, count in histories),
+    )
+
+
+def _run(plan: Plan, batch: Microbatch, log_rows: int) -> History:
+    simulation = Simulation(plan, [[batch]], log_rows=log_rows)
+    while simulation.advance():
+        pass
+    return History(simulation)
+
+
+def _simulate_epoch(plan: Plan, steps: Sequence[Sequence[Microbatch]], samples: int, log_rows: int) -> Trace:
+    """Overlap exact: one simulation, in which whole periods that repeat are skipped."""
+    run = simulate_epoch_with_replay(plan, steps, log_rows)
+    history, repeat = History(run.simulation), run.repeat
+    times = Counter(batch for step in steps for batch in step)
+    group, links = run.group_facts(), run.link_facts()
+    return _trace(
+        plan,
+        list(times.items()),
+        samples=samples,
+        steps=len(steps),
+        makespan_cycles=history.makespan + repeat.times * (repeat.end - repeat.start),
+        barriers=0,
+        core_cycles=history.core_cycles(repeat),
+        link_busy_cycles=links["busy_cycles"],
+        link_flits=links["flits"],
+        groups=tuple(group_facts(plan, group, list(times.items()))),
+        critical_path=history.critical_path(repeat),
+        waiting_messages_most=run.simulation.network.waiting_most,
+        timelines=(_timeline(history, 1),),
+    )
+
+
+def _trace(plan: Plan, times: list[tuple[Microbatch, int]], **facts: Any) -> Trace:
+    """Add the counts to the facts of time, and hold the one against the other."""
+    tables, core_work = [], 0
+    for batch, count in times:
+        work = plan.tasks.work(batch)
+        tables.append(microbatch_counts(plan, batch, work).scaled(count))
+        core_work = core_work + core_counts(plan, work).astype(object) * count
+    counts = reduce(CountTable.plus, tables)
+    trace = Trace(
+        counts=counts,
+        core_work=np.asarray(core_work),
+        cores=plan.layout.chip.cores,
+        cores_used=plan.layout.placement.cores_used,
+        **facts,
+    )
+    _check_conserved(plan, trace)
+    return trace
+
+
+def _check_conserved(plan: Plan, trace: Trace) -> None:
+    """What the network delivered and carried is what the plan sent: flits on links, hop by hop, and deliveries."""
+    crossed = int(trace.link_flits[plan.grid.between_routers()].sum())
+    seen = sum(group.flit_hops for group in trace.groups)
+    planned = trace.counts.count("flit_hops")
+    messages = sum(group.messages for group in trace.groups), trace.counts.count("messages")
+    if not crossed == seen == planned or messages[0] != messages[1]:
+        raise SimulationError(
+            f"flit_hops: links carried {crossed}, messages {seen}, the plan has {planned}; messages sent and planned: "
+            f"{messages[0]}, {messages[1]}; please report this"
+        )
+
+
+def _sum_groups(facts: list[tuple[dict[str, IntArray], int]]) -> dict[str, IntArray]:
+    total = {name: values * 0 for name, values in facts[0][0].items()}
+    for group, count in facts:
+        for name, values in group.items():
+            if name.endswith("_max_cycles"):
+                total[name] = np.maximum(total[name], values)
+            else:
+                total[name] = total[name] + values * count
+    return total
+
+
+def _timeline(history: History, times: int) -> Timeline:
+    rows = history.rows
+    samples = np.array([batch.samples for batch in history.simulation.batches], dtype=np.int64)
+    return Timeline(
+        times=times,
+        makespan_cycles=history.makespan,
+        task=rows["task"],
+        microbatch=rows["microbatch"],
+        samples=samples[rows["microbatch"]],
+        start_cycle=rows["start"],
+        end_cycle=rows["end"],
+    )

@@ -1,0 +1,388 @@
+"""The messages of a microbatch: which task sends what to which cores, over how many links, and what it completes.
+
+A *group* is a set of messages that are booked together and complete the same kind of task: on core c a delivery of
+group g counts one input of every task in ``targets[g][:, c]``, of the sender's microbatch or, where
+``target_offsets[g]`` says so, of a later one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from neurosim.counts import SIGN_BITS, IntArray
+from neurosim.placement import outputs_held, slice_starts
+from neurosim.schedules.layout import Layout
+from neurosim.schedules.routes import route_crossings, tree_crossings
+from neurosim.topology import Mesh, destination_sets
+
+
+@dataclass(frozen=True)
+class Group:
+    """Where a group of messages is booked: phase and layer of the sender, what it carries, the layers it reaches."""
+
+    phase: str
+    layer: int
+    payload: str
+    to_layer: int
+
+
+@dataclass(frozen=True)
+class Messages:
+    """Messages [M] in the order in which their sources let them go.
+
+    ``destination`` is a core, or -1 for a multicast to destination set ``set_index``; ``bits_per_sample`` and
+    ``bits_fixed`` give payload_bits = samples * bits_per_sample + bits_fixed; ``crossings`` [4, M] are the links of the
+    route or tree between routers, by direction, ``copies`` the cores that get one; ``triggered`` messages wait for
+    more than their source's end and are sent with a step's last microbatch only.
+    """
+
+    group: IntArray
+    source_task: IntArray
+    source_core: IntArray
+    source_link: IntArray
+    destination: IntArray
+    set_index: IntArray
+    bits_per_sample: IntArray
+    bits_fixed: IntArray
+    crossings: IntArray
+    copies: IntArray
+    triggered: NDArrayBool
+    groups: tuple[Group, ...]
+    targets: tuple[IntArray, ...]
+    target_offsets: tuple[tuple[int, ...], ...]
+    sets: tuple[IntArray, ...]
+
+    def payload_bits(self, samples: int) -> IntArray:
+        """Payload of every message [M] for a microbatch of ``samples``."""
+        return samples * self.bits_per_sample + self.bits_fixed
+
+
+NDArrayBool = np.ndarray[tuple[int], np.dtype[np.bool_]]
+
+
+@dataclass
+class MessageBuilder:
+    """Collects the messages of a plan; ``task_of[kind, layer]`` [cores] is the task on each core, or -1."""
+
+    layout: Layout
+    mesh: Mesh
+    task_of: dict[tuple[str, int], IntArray]
+    groups: list[Group] = field(default_factory=list)
+    targets: list[IntArray] = field(default_factory=list)
+    offsets: list[tuple[int, ...]] = field(default_factory=list)
+    sets: list[IntArray] = field(default_factory=list)
+    columns: list[dict[str, IntArray]] = field(default_factory=list)
+    local_edges: list[IntArray] = field(default_factory=list)
+
+    def build(self) -> Messages:
+        """Return all messages, those of one source task side by side."""
+        merged = {name: np.concatenate([c[name] for c in self.columns], axis=-1) for name in self.columns[0]}
+        order = np.argsort(merged["source_task"], kind="stable")
+        arrays = {name: values[..., order] for name, values in merged.items()}
+        return Messages(
+            **arrays,
+            groups=tuple(self.groups),
+            targets=tuple(self.targets),
+            target_offsets=tuple(self.offsets),
+            sets=tuple(self.sets),
+        )
+
+    def add_group(self, group: Group, completes: Sequence[IntArray], offsets: Sequence[int] | None = None) -> int:
+        """Open a group whose deliveries are inputs of the tasks ``completes``, arrays [cores] of task or -1.
+
+        ``offsets`` says how many microbatches later each of those tasks runs (default: the same microbatch).
+        """
+        self.groups.append(group)
+        none = np.zeros((0, self.layout.chip.cores), dtype=np.int64)
+        self.targets.append(np.stack(completes) if completes else none)
+        self.offsets.append(tuple(offsets) if offsets is not None else (0,) * len(completes))
+        return len(self.groups) - 1
+
+    def send(self, group: int, sources: Senders, destinations: IntArray, multicast: bool) -> None:
+        """Let every source send its payload to all ``destinations`` but its own core, one tree or one copy each."""
+        self._add_local_edges(group, sources, destinations)
+        if multicast:
+            self._multicast(group, sources, np.unique(destinations))
+            return
+        each = np.sort(np.unique(destinations))
+        from_index, to_index = np.nonzero(sources.cores[:, None] != each[None, :])
+        self._unicast(group, sources, from_index, each[to_index], sources.bits[from_index])
+
+    def send_blocks(self, group: int, sources: Senders, destinations: IntArray, bits: IntArray, fixed: bool) -> None:
+        """Let source i send ``bits[i, j]`` to core ``destinations[j]``: another payload to each."""
+        self._add_local_edges(group, sources, destinations)
+        order = np.argsort(destinations, kind="stable")
+        away = (sources.cores[:, None] != destinations[order][None, :]) & (bits[:, order] > 0)
+        from_index, to_index = np.nonzero(away)
+        payload = bits[:, order][from_index, to_index]
+        self._unicast(group, sources, from_index, destinations[order][to_index], payload, fixed)
+
+    def _add_local_edges(self, group: int, sources: Senders, destinations: IntArray) -> None:
+        """What a core needs from itself is there when the source ends: an edge and no message."""
+        here = np.isin(sources.cores, destinations)
+        for tasks, offset in zip(self.targets[group], self.offsets[group], strict=True):
+            if offset == 0 and sources.tasks.size and not sources.from_port:
+                found = tasks[sources.cores[here]]
+                pairs = np.stack([sources.tasks[here], found], axis=1)[found >= 0]
+                self.local_edges.append(pairs)
+
+    def _unicast(
+        self,
+        group: int,
+        sources: Senders,
+        from_index: IntArray,
+        to_cores: IntArray,
+        bits: IntArray,
+        fixed: bool = False,
+    ) -> None:
+        links = sources.links[from_index]
+        zeros = np.zeros(len(to_cores), dtype=np.int64)
+        self.columns.append(
+            {
+                "group": zeros + group,
+                "source_task": sources.tasks[from_index],
+                "source_core": sources.cores[from_index],
+                "source_link": links,
+                "destination": to_cores,
+                "set_index": zeros - 1,
+                "bits_per_sample": zeros if fixed else bits,
+                "bits_fixed": bits if fixed else zeros,
+                "crossings": route_crossings(self.mesh, links, to_cores),
+                "copies": zeros + 1,
+                "triggered": np.full(len(to_cores), fixed),
+            }
+        )
+
+    def _multicast(self, group: int, sources: Senders, destinations: IntArray) -> None:
+        own = np.isin(sources.cores, destinations) & (not sources.from_port)
+        copies = len(destinations) - own.astype(np.int64)
+        keep = copies > 0
+        self.sets.append(destinations)
+        tables = destination_sets(self.mesh, [destinations.tolist()])
+        zeros = np.zeros(int(keep.sum()), dtype=np.int64)
+        self.columns.append(
+            {
+                "group": zeros + group,
+                "source_task": sources.tasks[keep],
+                "source_core": sources.cores[keep],
+                "source_link": sources.links[keep],
+                "destination": zeros - 1,
+                "set_index": zeros + len(self.sets) - 1,
+                "bits_per_sample": sources.bits[keep],
+                "bits_fixed": zeros,
+                "crossings": tree_crossings(self.mesh, sources.links[keep], tables, 0),
+                "copies": copies[keep],
+                "triggered": np.zeros(len(zeros), dtype=np.bool_),
+            }
+        )
+
+
+@dataclass(frozen=True)
+class Senders:
+    """The sending tasks, their cores (io ports: numbers from the chip's cores on), injection links, bits per sample."""
+
+    tasks: IntArray
+    cores: IntArray
+    links: IntArray
+    bits: IntArray
+    from_port: bool = False
+
+
+def add_io(builder: MessageBuilder) -> None:
+    """Inputs to C_1 from every port, multicast under either delivery; labels from port 0."""
+    layout, widths = builder.layout, builder.layout.chip.widths
+    slices = np.diff(slice_starts(layout.widths[0], layout.ports))
+    tasks = np.arange(layout.ports, dtype=np.int64)
+    links = np.array([builder.mesh.io_link(port) for port in range(layout.ports)], dtype=np.int64)
+    cores = layout.chip.cores + tasks
+    sources = Senders(tasks, cores, links, slices * widths.activation_bits, from_port=True)
+    inputs = builder.add_group(Group("io", 0, "inputs", 1), [builder.task_of["forward", 1]])
+    builder.send(inputs, sources, layout.cores(1), multicast=True)
+    if layout.sends_labels:
+        _add_labels(builder, _take(sources, tasks == 0))
+
+
+def _add_labels(builder: MessageBuilder, port: Senders) -> None:
+    layout, depth = builder.layout, builder.layout.depth
+    waiting = [builder.task_of["error", depth]]
+    if layout.rule.error == "target":
+        waiting += [builder.task_of["error", layer] for layer in layout.hidden_errors()]
+    group = builder.add_group(Group("io", 0, "labels", depth), waiting)
+    one = np.ones(1, dtype=np.int64)
+    if layout.dense_targets and layout.rule.error != "target":
+        bits = layout.sizes(depth)[None, :] * layout.chip.widths.activation_bits
+        builder.send_blocks(group, port, layout.cores(depth), bits, fixed=False)
+        return
+    width = layout.outputs * layout.chip.widths.activation_bits if layout.dense_targets else layout.bits["label"]
+    builder.send(group, _with_bits(port, one * width), layout.target_cores(), multicast=True)
+
+
+def add_forward(builder: MessageBuilder) -> None:
+    """h_l from the cores of every layer to those of the next, and the softmax exchange."""
+    layout, bits = builder.layout, builder.layout.chip.widths
+    multicast = layout.recipe.delivery == "multicast"
+    for layer in range(1, layout.depth):
+        group = Group("forward", layer, "activations", layer + 1)
+        index = builder.add_group(group, [builder.task_of["forward", layer + 1]])
+        sources = _senders(builder, "forward", layer, layout.sizes(layer) * bits.activation_bits)
+        builder.send(index, sources, layout.cores(layer + 1), multicast)
+    if layout.exchanges_softmax:
+        waiting = [builder.task_of["error", layout.depth]] if layout.errors[layout.depth] else []
+        index = builder.add_group(Group("forward", layout.depth, "softmax sums", layout.depth), waiting)
+        each = np.full(len(layout.cores(layout.depth)), 2 * bits.accumulator_bits)
+        sources = _senders(builder, "forward", layout.depth, each)
+        builder.send(index, sources, layout.cores(layout.depth), multicast)
+
+
+def add_errors(builder: MessageBuilder) -> None:
+    """Errors on their way back: from the next layer, or from the output to every hidden layer at once."""
+    layout = builder.layout
+    if layout.rule.partial_sums:
+        _add_partial_sums(builder)
+    elif layout.rule.error == "next":
+        _add_next_errors(builder)
+    elif layout.rule.shares_source and layout.hidden_errors():
+        (_add_sparse_errors if layout.rule.sparse else _add_output_errors)(builder)
+    if layout.rule.mirrored:
+        _add_transports(builder)
+
+
+def _add_next_errors(builder: MessageBuilder) -> None:
+    layout = builder.layout
+    for layer in layout.hidden_errors():
+        group = Group("error", layer + 1, "errors", layer)
+        index = builder.add_group(group, [builder.task_of["error", layer]])
+        bits = layout.sizes(layer + 1) * layout.chip.widths.error_bits
+        sources = _senders(builder, "error", layer + 1, bits)
+        builder.send(index, sources, layout.cores(layer), layout.recipe.delivery == "multicast")
+
+
+def _add_partial_sums(builder: MessageBuilder) -> None:
+    layout = builder.layout
+    for layer in layout.hidden_errors():
+        group = Group("error", layer, "partial sums", layer)
+        index = builder.add_group(group, [builder.task_of["error", layer]])
+        senders = len(layout.cores(layer + 1))
+        sources = _senders(builder, "product", layer, np.zeros(senders, dtype=np.int64))
+        bits = np.tile(layout.sizes(layer) * layout.chip.widths.accumulator_bits, (senders, 1))
+        builder.send_blocks(index, sources, layout.cores(layer), bits, fixed=False)
+
+
+def _add_output_errors(builder: MessageBuilder) -> None:
+    """One message of each output core serves all hidden layers."""
+    layout = builder.layout
+    hidden = layout.hidden_errors()
+    each = SIGN_BITS if layout.rule.error == "output-sign" else layout.chip.widths.error_bits
+    completes = [builder.task_of["error", layer] for layer in hidden]
+    index = builder.add_group(_shared_group(layout), completes)
+    sources = _senders(builder, "error", layout.depth, layout.sizes(layout.depth) * each)
+    destinations = np.unique(np.concatenate([layout.cores(layer) for layer in hidden]))
+    builder.send(index, sources, destinations, layout.recipe.delivery == "multicast")
+
+
+def _add_sparse_errors(builder: MessageBuilder) -> None:
+    """Elements of the output error: only those that a core's neurons use are sent to it."""
+    layout = builder.layout
+    used = _outputs_used_by_layer(layout)
+    each = SIGN_BITS if layout.rule.error == "output-sign" else layout.chip.widths.error_bits
+    held = outputs_held(layout.outputs, layout.cores(layout.depth), layout.placement.starts[layout.depth])
+    for core, outputs in held.items():
+        task = builder.task_of["error", layout.depth][core]
+        link = builder.mesh.injection_link(core)
+        source = Senders(*(np.array([v], dtype=np.int64) for v in (task, core, link, each)))
+        if layout.recipe.delivery == "multicast":
+            for output in sorted(outputs):
+                _send_elements(builder, source, used[:, :, [output]], multicast=True)
+        else:
+            _send_elements(builder, source, used[:, :, sorted(outputs)], multicast=False)
+
+
+def _send_elements(
+    builder: MessageBuilder, source: Senders, used: np.ndarray[tuple[int, int, int], np.dtype[np.bool_]], multicast: bool
+) -> None:
+    """Send some outputs of one core; ``used`` [hidden layers, cores, outputs] says where each is needed."""
+    layout = builder.layout
+    needed = used.any(axis=2)
+    destinations = np.flatnonzero(needed.any(axis=0))
+    if len(destinations) == 0:
+        return
+    hidden = layout.hidden_errors()
+    tasks = [np.where(needed[i], builder.task_of["error", layer], -1) for i, layer in enumerate(hidden)]
+    index = builder.add_group(_shared_group(layout), tasks)
+    if multicast:
+        builder.send(index, source, destinations, multicast=True)
+        return
+    distinct = used.any(axis=0).sum(axis=1)[destinations]
+    builder.send_blocks(index, source, destinations, distinct[None, :] * source.bits[:, None], fixed=False)
+
+
+def _outputs_used_by_layer(layout: Layout) -> np.ndarray[tuple[int, int, int], np.dtype[np.bool_]]:
+    """Return [hidden layers, cores, outputs]: whether the neurons of a layer on a core use an output error."""
+    hidden = layout.hidden_errors()
+    used = np.zeros((len(hidden), layout.chip.cores, layout.outputs), dtype=np.bool_)
+    for i, layer in enumerate(hidden):
+        owners = np.repeat(layout.cores(layer), layout.sizes(layer))
+        connections = layout.placement.connections[layer]
+        used[i, np.repeat(owners, connections.shape[1]), connections.ravel()] = True
+    return used
+
+
+def sparse_arrivals(layout: Layout) -> dict[int, IntArray]:
+    """Return, per hidden layer, the distinct output errors that arrive at each of its cores for it [c_l].
+
+    A value that already reached the core for a hidden layer nearer the output, or is the core's own, is not sent again.
+    """
+    hidden = layout.hidden_errors()
+    used = np.ones((len(hidden), layout.chip.cores, layout.outputs), dtype=np.bool_)
+    if layout.rule.sparse:
+        used = _outputs_used_by_layer(layout)
+    there = np.zeros((layout.chip.cores, layout.outputs), dtype=np.bool_)
+    held = outputs_held(layout.outputs, layout.cores(layout.depth), layout.placement.starts[layout.depth])
+    for core, outputs in held.items():
+        there[core, list(outputs)] = True
+    arrivals = {}
+    for i, layer in enumerate(hidden):
+        cores = layout.cores(layer)
+        arrivals[layer] = (used[i, cores] & ~there[cores]).sum(axis=1).astype(np.int64)
+        there[cores] |= used[i, cores]
+    return arrivals
+
+
+def _add_transports(builder: MessageBuilder) -> None:
+    """New weights of W_(l+1) to the mirrors at the cores of layer l, with a step's last microbatch."""
+    layout = builder.layout
+    each = 1 if layout.rule.matrix == "sign" else layout.chip.widths.weight_bits
+    for layer in layout.hidden_errors():
+        if not layout.trained[layer + 1]:
+            continue
+        later = range(1, layout.recipe.window + 1) if layout.recipe.overlap == "exact" else range(0)
+        completes = [builder.task_of["error", layer]] * len(later)
+        index = builder.add_group(Group("update", layer + 1, "new weights", layer), completes, later)
+        senders = np.zeros(len(layout.cores(layer + 1)), dtype=np.int64)
+        sources = _senders(builder, "update", layer + 1, senders)
+        bits = layout.sizes(layer + 1)[:, None] * layout.sizes(layer)[None, :] * each
+        builder.send_blocks(index, sources, layout.cores(layer), bits, fixed=True)
+
+
+def _shared_group(layout: Layout) -> Group:
+    return Group("error", layout.depth, "output errors", layout.hidden_errors()[0])
+
+
+def _senders(builder: MessageBuilder, kind: str, layer: int, bits: IntArray) -> Senders:
+    layout = builder.layout
+    owner = layer + 1 if kind == "product" else layer
+    cores = layout.cores(owner)
+    links = np.array([builder.mesh.injection_link(int(core)) for core in cores], dtype=np.int64)
+    return Senders(builder.task_of[kind, layer][cores], cores, links, bits)
+
+
+def _take(senders: Senders, keep: NDArrayBool) -> Senders:
+    arrays = (senders.tasks[keep], senders.cores[keep], senders.links[keep], senders.bits[keep])
+    return Senders(*arrays, from_port=senders.from_port)
+
+
+def _with_bits(senders: Senders, bits: IntArray) -> Senders:
+    return Senders(senders.tasks, senders.cores, senders.links, bits, senders.from_port)

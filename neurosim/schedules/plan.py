@@ -1,0 +1,95 @@
+"""schedule(): a training step as arrays of tasks, messages and edges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from neurosim.counts import IntArray
+from neurosim.networks import Network
+from neurosim.placement import Placement
+from neurosim.recipes import Recipe
+from neurosim.rules import Rule
+from neurosim.schedules import messages as traffic
+from neurosim.schedules.edges import Edges, build_edges
+from neurosim.schedules.layout import Layout
+from neurosim.schedules.messages import Messages
+from neurosim.schedules.tasks import TaskTable, build_tasks
+from neurosim.schedules.work import Microbatch
+from neurosim.topology import Mesh, mesh
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A training step of one network and rule on one placement: what happens, where, after what.
+
+    ``expected_messages`` and ``expected_transports`` [T]: deliveries that a task waits for, from its own microbatch and
+    from the last one of the step before (new weights for a mirror, where microbatches overlap).
+    """
+
+    layout: Layout
+    grid: Mesh
+    tasks: TaskTable
+    messages: Messages
+    edges: Edges
+    expected_messages: IntArray
+    expected_transports: IntArray
+
+    @property
+    def microbatch(self) -> int:
+        """m."""
+        return self.layout.placement.microbatch
+
+    def microbatches(self, batch_size: int | None = None) -> list[Microbatch]:
+        """Return the microbatches of a step of ``batch_size`` samples (default: the recipe's)."""
+        return step_microbatches(self.microbatch, self.layout.recipe.batch_size if batch_size is None else batch_size)
+
+
+def step_microbatches(microbatch: int, batch_size: int) -> list[Microbatch]:
+    """Return M = ceil(N/m) microbatches of ``microbatch`` samples; the last has what is left."""
+    count = -(-batch_size // microbatch)
+    samples = [microbatch] * (count - 1) + [batch_size - (count - 1) * microbatch]
+    return [Microbatch(p, q == 0, q == count - 1) for q, p in enumerate(samples)]
+
+
+def schedule(
+    network: Network, rule: Rule, placement: Placement, recipe: Recipe, *, forward_only: bool = False
+) -> Plan:
+    """Return the plan of a training step (or, ``forward_only``, of inference: no labels, errors or updates)."""
+    layout = Layout(network, rule, placement, recipe, forward_only)
+    tasks = build_tasks(layout)
+    grid = mesh(placement.chip)
+    builder = traffic.MessageBuilder(layout, grid, tasks.task_of)
+    traffic.add_io(builder)
+    traffic.add_forward(builder)
+    if not forward_only:
+        traffic.add_errors(builder)
+    messages = builder.build()
+    own, later = _expected(messages, len(tasks), placement.chip.cores)
+    edges = build_edges(layout, tasks.task_of, builder.local_edges)
+    return Plan(layout, grid, tasks, messages, edges, own, later)
+
+
+def _expected(messages: Messages, tasks: int, cores: int) -> tuple[IntArray, IntArray]:
+    """Return the deliveries each task waits for [T]: of its own microbatch, and of the step before."""
+    own, later = np.zeros(tasks, dtype=np.int64), np.zeros(tasks, dtype=np.int64)
+    for group, (targets, offsets) in enumerate(zip(messages.targets, messages.target_offsets, strict=True)):
+        received = _received(messages, group, cores)
+        for row, offset in zip(targets, offsets, strict=True):
+            waiting = row >= 0
+            if offset <= 1:
+                np.add.at(own if offset == 0 else later, row[waiting], received[waiting])
+    return own, later
+
+
+def _received(messages: Messages, group: int, cores: int) -> IntArray:
+    """Return how many copies of a group's messages reach each core [cores]."""
+    mine = messages.group == group
+    received = np.bincount(messages.destination[mine & (messages.destination >= 0)], minlength=cores)
+    for index in np.unique(messages.set_index[mine & (messages.set_index >= 0)]):
+        sources = messages.source_core[mine & (messages.set_index == index)]
+        members = messages.sets[index]
+        own = np.bincount(sources[sources < cores], minlength=cores)
+        received[members] += len(sources) - own[members]
+    return received

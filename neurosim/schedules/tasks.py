@@ -1,0 +1,230 @@
+"""The tasks of a microbatch: on which core, what they do, and how many cycles they take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from neurosim.counts import WORK_INDEX, IntArray, words_per_value, work_matrix
+from neurosim.placement import slice_starts
+from neurosim.schedules import work
+from neurosim.schedules.edges import TaskOf
+from neurosim.schedules.layout import Layout
+from neurosim.schedules.messages import sparse_arrivals
+from neurosim.schedules.work import Counts, Microbatch
+
+_RANK_OF_KIND = {"io": 0, "forward": 1, "error": 0, "product": 0, "update": 2}
+RESOURCES = ("macs", "elementwise", "generate", "neuron_memory", "synapse_memory", "channel")
+"""What a task's duration may be bound by."""
+
+
+@dataclass(frozen=True)
+class TaskGroup:
+    """The tasks of one kind and layer: task numbers first .. first + count - 1 in slice order."""
+
+    kind: str
+    layer: int
+    first: int
+    count: int
+
+    @property
+    def phase(self) -> str:
+        """The phase in which the group's counts are booked."""
+        return "error" if self.kind == "product" else self.kind
+
+
+@dataclass(frozen=True)
+class Arrivals:
+    """What ports do on behalf of a phase and layer: counts [rows, WORK_COLUMNS] on ``cores`` [rows]."""
+
+    phase: str
+    layer: int
+    cores: IntArray
+    counts: IntArray
+
+
+@dataclass(frozen=True)
+class TaskWork:
+    """Counts of all tasks [T, WORK_COLUMNS], cycles by RESOURCES [T, 6] and durations [T] of one kind of microbatch."""
+
+    counts: IntArray
+    resource_cycles: IntArray
+    durations: IntArray
+    arrivals: tuple[Arrivals, ...]
+
+
+@dataclass(frozen=True)
+class TaskTable:
+    """All tasks of a microbatch. Arrays [T]: ``layer``, ``slice``, ``core`` (io ports are numbered from the chip's
+    cores on), ``rank`` (which goes first among tasks that are ready at the same time)."""
+
+    layout: Layout
+    groups: tuple[TaskGroup, ...]
+    layer: IntArray
+    slice: IntArray
+    core: IntArray
+    rank: IntArray
+
+    def __len__(self) -> int:
+        return len(self.core)
+
+    @cached_property
+    def task_of(self) -> TaskOf:
+        """Return, by (kind, layer), the task on each core or -1 [cores]; for io the tasks of the ports."""
+        cores = self.layout.chip.cores
+        none = np.full(cores, -1, dtype=np.int64)
+        table: TaskOf = {("error", self.layout.depth): none}
+        for group in self.groups:
+            numbers = group.first + np.arange(group.count, dtype=np.int64)
+            if group.kind == "io":
+                table["io", 0] = numbers
+                continue
+            tasks = none.copy()
+            tasks[self.core[numbers]] = numbers
+            table[group.kind, group.layer] = tasks
+        return table
+
+    def work(self, batch: Microbatch) -> TaskWork:
+        """Return what the tasks of ``batch`` do and how long they take."""
+        found = [self._group_counts(group, batch) for group in self.groups]
+        counts = np.concatenate([group_counts for group_counts, _ in found])
+        mac_cycles = np.concatenate([group_cycles for _, group_cycles in found])
+        cycles = self._resource_cycles(counts, mac_cycles)
+        core = self.layout.chip.core
+        durations = np.maximum(1, cycles.max(axis=1) + core.pipeline_cycles)
+        ports = self.core >= self.layout.chip.cores
+        per_cycle = self.layout.chip.io.io_bits_per_cycle
+        durations[ports] = np.maximum(1, -(-self._io_bits(batch) // per_cycle))
+        return TaskWork(counts, cycles, durations, tuple(self._arrivals(batch)))
+
+    def _group_counts(self, group: TaskGroup, batch: Microbatch) -> tuple[IntArray, IntArray]:
+        layout, layer = self.layout, group.layer
+        if group.kind == "io":
+            offchip = 0 if layout.chip.behind_channel else self._io_bits(batch)
+            counts: Counts = {("offchip_bits", ""): offchip}
+            return work_matrix(group.count, counts), np.zeros(group.count, dtype=np.int64)
+        if group.kind == "error" and layer == layout.depth:
+            found = work.output_error_work(layout, batch)
+        else:
+            function = {
+                "forward": work.forward_work,
+                "error": work.hidden_error_work,
+                "product": work.product_work,
+                "update": work.update_work,
+            }[group.kind]
+            found = function(layout, layer, batch)
+        return work_matrix(group.count, found.counts), found.mac_cycles
+
+    def _resource_cycles(self, counts: IntArray, mac_cycles: IntArray) -> IntArray:
+        """Cycles that each of RESOURCES needs for every task [T, 6]."""
+        core, channel = self.layout.chip.core, self.layout.chip.channel
+        columns = {name: i for i, name in enumerate(RESOURCES)}
+        cycles = np.zeros((len(counts), len(RESOURCES)), dtype=np.int64)
+        cycles[:, columns["macs"]] = mac_cycles
+        rates = np.array([self._elementwise_per_cycle(group.phase) for group in self.groups])
+        per_task = np.repeat(rates, [group.count for group in self.groups])
+        cycles[:, columns["elementwise"]] = -(-total(counts, "elementwise_ops") // per_task)
+        drawn = sum(total(counts, name) for name in ("feedback_generated", "feedback_index_generated", "dropout_generated"))
+        cycles[:, columns["generate"]] = -(-np.asarray(drawn) // core.generate_per_cycle)
+        for name in ("neuron_memory", "synapse_memory"):
+            memory = getattr(core, name)
+            words = counts @ words_per_value(name, memory.word_bits, self.layout.bits)
+            cycles[:, columns[name]] = -(-words // memory.words_per_cycle)
+        if channel is not None and self.layout.chip.behind_channel:
+            crossing = total(counts, "channel_bits")
+            cycles[:, columns["channel"]] = -(-crossing // channel.channel_bits_per_cycle)
+        return cycles
+
+    def _elementwise_per_cycle(self, phase: str) -> int:
+        core = self.layout.chip.core
+        own = getattr(core, phase).elementwise_per_cycle if phase != "io" else None
+        return core.elementwise_per_cycle if own is None else int(own)
+
+    def _io_bits(self, batch: Microbatch) -> IntArray:
+        """Bits that each port takes from outside for one microbatch [ports]; none where a channel brings them."""
+        layout = self.layout
+        slices = slice_starts(layout.widths[0], layout.ports)
+        bits = batch.samples * np.diff(slices) * layout.chip.widths.input_bits
+        if layout.sends_labels:
+            width = layout.outputs * layout.chip.widths.activation_bits
+            bits[0] += batch.samples * (width if layout.dense_targets else layout.bits["label"])
+        return bits * (not layout.chip.behind_channel)
+
+    def _arrivals(self, batch: Microbatch) -> list[Arrivals]:
+        layout = self.layout
+        rows = [self._arrive("io", 0, layout.cores(1), {("neuron_writes", "activation"): batch.samples * layout.widths[0]})]
+        if layout.sends_labels:
+            rows.append(self._label_arrivals(batch))
+        for layer in range(1, layout.depth + 1):
+            rows.append(self._arrive("forward", layer, layout.cores(layer), work.forward_arrivals(layout, layer, batch)))
+        for layer in layout.hidden_errors():
+            rows.append(self._arrive("error", layer, layout.cores(layer), work.error_arrivals(layout, layer, batch)))
+        kind = "sign" if layout.rule.error == "output-sign" else "error"
+        for layer, distinct in self._output_arrivals.items():
+            counts: Counts = {("neuron_writes", kind): batch.samples * distinct}
+            rows.append(self._arrive("error", layer, layout.cores(layer), counts))
+        if layout.rule.mirrored and batch.last:
+            for layer in layout.hidden_errors():
+                if layout.trained[layer + 1]:
+                    counts = work.mirror_arrivals(layout, layer + 1)
+                    rows.append(self._arrive("update", layer + 1, layout.cores(layer), counts))
+        return rows
+
+    @cached_property
+    def _output_arrivals(self) -> dict[int, IntArray]:
+        return sparse_arrivals(self.layout) if self.layout.rule.shares_source else {}
+
+    def _label_arrivals(self, batch: Microbatch) -> Arrivals:
+        layout = self.layout
+        if not layout.dense_targets:
+            return self._arrive("io", 0, layout.target_cores(), {("neuron_writes", "label"): batch.samples})
+        if layout.rule.error == "target":
+            counts: Counts = {("neuron_writes", "activation"): batch.samples * layout.outputs}
+            return self._arrive("io", 0, layout.target_cores(), counts)
+        sizes = batch.samples * layout.sizes(layout.depth)
+        return self._arrive("io", 0, layout.cores(layout.depth), {("neuron_writes", "activation"): sizes})
+
+    @staticmethod
+    def _arrive(phase: str, layer: int, cores: IntArray, counts: Counts) -> Arrivals:
+        return Arrivals(phase, layer, cores, work_matrix(len(cores), counts))
+
+
+def total(counts: IntArray, name: str) -> IntArray:
+    """Return the column of a count that has no kinds [T]."""
+    return np.asarray(counts[:, WORK_INDEX[name, ""]])
+
+
+def build_tasks(layout: Layout) -> TaskTable:
+    """Return the task table of a training step's microbatches."""
+    groups = _task_groups(layout)
+    return TaskTable(
+        layout=layout,
+        groups=groups,
+        layer=np.concatenate([np.full(g.count, g.layer, dtype=np.int64) for g in groups]),
+        slice=np.concatenate([np.arange(g.count, dtype=np.int64) for g in groups]),
+        core=np.concatenate([_group_cores(layout, g) for g in groups]),
+        rank=np.concatenate([np.full(g.count, _RANK_OF_KIND[g.kind], dtype=np.int64) for g in groups]),
+    )
+
+
+def _task_groups(layout: Layout) -> tuple[TaskGroup, ...]:
+    depth = layout.depth
+    wanted = [("io", 0, layout.ports)]
+    wanted += [("forward", layer, len(layout.cores(layer))) for layer in range(1, depth + 1)]
+    if layout.errors[depth]:
+        wanted.append(("error", depth, len(layout.cores(depth))))
+    for layer in layout.hidden_errors():
+        if layout.rule.partial_sums:
+            wanted.append(("product", layer, len(layout.cores(layer + 1))))
+        wanted.append(("error", layer, len(layout.cores(layer))))
+    wanted += [("update", l, len(layout.cores(l))) for l in range(depth, 0, -1) if layout.trained[l]]
+    firsts = np.cumsum([0, *(count for _, _, count in wanted)])
+    return tuple(TaskGroup(kind, layer, int(first), count) for (kind, layer, count), first in zip(wanted, firsts, strict=False))
+
+
+def _group_cores(layout: Layout, group: TaskGroup) -> IntArray:
+    if group.kind == "io":
+        return layout.chip.cores + np.arange(group.count, dtype=np.int64)
+    return layout.cores(group.layer + 1 if group.kind == "product" else group.layer)

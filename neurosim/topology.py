@@ -1,0 +1,228 @@
+"""The mesh of routers: ids of links, XY routes, multicast trees and their closed-form lengths.
+
+Routers are numbered ``y * columns + x`` with y growing to the south, cores ``router * cores_per_router + k``. A link is
+numbered ``router * stride + slot``; the slots of a router are, in order, the injections of its cores, the injection of
+its io port, E, W, N, S, and the ejections of its cores. A *source* is an injection link: of a core or of an io port.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosim.chips import Chip, LinkRates, Noc
+
+Integers = NDArray[np.int64]
+
+DIRECTIONS = ("east", "west", "north", "south")
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """A mesh of ``columns`` x ``rows`` routers with what its links do.
+
+    ``hop_cycles``, ``link_bits`` (int64) and ``link_pj_per_flit`` (float64) have one value per link id, [links]; ids of
+    links that would leave the mesh exist and are never used.
+    """
+
+    columns: int
+    rows: int
+    cores_per_router: int
+    io_routers: tuple[int, ...]
+    flit_bits: int
+    port_cycles: int
+    hop_cycles: Integers
+    link_bits: Integers
+    link_pj_per_flit: NDArray[np.float64]
+
+    @property
+    def routers(self) -> int:
+        """Routers of the mesh."""
+        return self.columns * self.rows
+
+    @property
+    def cores(self) -> int:
+        """Cores of the mesh."""
+        return self.routers * self.cores_per_router
+
+    @property
+    def stride(self) -> int:
+        """Link ids per router: two ports per core, one io port, four directions."""
+        return 2 * self.cores_per_router + 5
+
+    @property
+    def links(self) -> int:
+        """Link ids of the mesh."""
+        return self.routers * self.stride
+
+    def injection_link(self, core: int) -> int:
+        """Return the link by which ``core`` sends."""
+        router, k = divmod(core, self.cores_per_router)
+        return router * self.stride + k
+
+    def io_link(self, port: int) -> int:
+        """Return the link by which io port number ``port`` sends."""
+        return self.io_routers[port] * self.stride + self.cores_per_router
+
+    def ejection_link(self, core: int) -> int:
+        """Return the link by which ``core`` receives."""
+        router, k = divmod(core, self.cores_per_router)
+        return router * self.stride + self.cores_per_router + 5 + k
+
+    def direction_link(self, router: int, direction: str) -> int:
+        """Return the link that leaves ``router`` to the ``"east"``, ``"west"``, ``"north"`` or ``"south"``."""
+        return router * self.stride + self.cores_per_router + 1 + DIRECTIONS.index(direction)
+
+    def source_router(self, source: int) -> int:
+        """Return the router that the injection link ``source`` enters."""
+        return source // self.stride
+
+    def source_core(self, source: int) -> int:
+        """Return the core that sends by the injection link ``source``, or -1 for an io port."""
+        router, slot = divmod(source, self.stride)
+        return router * self.cores_per_router + slot if slot < self.cores_per_router else -1
+
+    def between_routers(self) -> NDArray[np.bool_]:
+        """Return, for every link id, whether it is one of the four directions; bool [links]."""
+        slot = np.arange(self.links) % self.stride - self.cores_per_router
+        return (slot >= 1) & (slot <= 4)
+
+    def link_name(self, link: int) -> str:
+        """Return a name for reports, such as ``"(3, 2) east"`` or ``"(0, 0) ejection 0"``."""
+        router, slot = divmod(link, self.stride)
+        y, x = divmod(router, self.columns)
+        cores = self.cores_per_router
+        ports = [f"injection {k}" for k in range(cores)] + ["io"]
+        return f"({x}, {y}) {[*ports, *DIRECTIONS, *(f'ejection {k}' for k in range(cores))][slot]}"
+
+
+@dataclass(frozen=True)
+class DestinationSets:
+    """Sets of destination cores in the form from which a multicast forks without a table.
+
+    For S sets: ``x_min``, ``x_max`` [S] bound the columns of the members, ``column_min``, ``column_max`` [S, columns]
+    their rows in each column (``rows`` and -1 where there are none), all int64; ``member`` is bool [S, cores].
+    """
+
+    x_min: Integers
+    x_max: Integers
+    column_min: Integers
+    column_max: Integers
+    member: NDArray[np.bool_]
+
+    def cores(self, index: int) -> Integers:
+        """Return the members of one set in ascending order, int64."""
+        return np.flatnonzero(self.member[index]).astype(np.int64)
+
+
+def mesh(chip: Chip) -> Mesh:
+    """Return the mesh of a chip: directions override the network's own rates, ports use the network's own."""
+    noc = chip.noc
+    routers = chip.columns * chip.rows
+    return Mesh(
+        columns=chip.columns,
+        rows=chip.rows,
+        cores_per_router=noc.cores_per_router,
+        io_routers=tuple(y * chip.columns + x for x, y in chip.io.ports),
+        flit_bits=noc.flit_bits,
+        port_cycles=noc.port_cycles,
+        hop_cycles=np.tile(np.array(_by_slot(noc, "hop_cycles"), dtype=np.int64), routers),
+        link_bits=np.tile(np.array(_by_slot(noc, "link_bits"), dtype=np.int64), routers),
+        link_pj_per_flit=np.tile(np.array(_by_slot(noc, "link_pj_per_flit"), dtype=np.float64), routers),
+    )
+
+
+def _by_slot(noc: Noc, name: str) -> list[float]:
+    """One rate for every slot of a router."""
+    own: float = getattr(noc, name)
+    directions: tuple[LinkRates, ...] = (noc.east, noc.west, noc.north, noc.south)
+    overrides = [getattr(rates, name) for rates in directions]
+    ports = [own] * noc.cores_per_router
+    return [*ports, own, *(own if value is None else value for value in overrides), *ports]
+
+
+def destination_sets(grid: Mesh, sets: Sequence[Iterable[int]]) -> DestinationSets:
+    """Return the fork tables of ``sets``, each a collection of core numbers.
+
+    Raises ValueError for an empty set or a core that does not exist.
+    """
+    member = np.zeros((len(sets), grid.cores), dtype=np.bool_)
+    for index, cores in enumerate(sets):
+        chosen = np.fromiter(cores, dtype=np.int64)
+        if chosen.size == 0 or chosen.min() < 0 or chosen.max() >= grid.cores:
+            raise ValueError(f"destination set {index}: it must hold cores between 0 and {grid.cores - 1}")
+        member[index, chosen] = True
+    occupied = member.reshape(len(sets), grid.rows, grid.columns, grid.cores_per_router).any(axis=3)
+    columns = occupied.any(axis=1)
+    return DestinationSets(
+        x_min=columns.argmax(axis=1).astype(np.int64),
+        x_max=(grid.columns - 1 - columns[:, ::-1].argmax(axis=1)).astype(np.int64),
+        column_min=np.where(columns, occupied.argmax(axis=1), grid.rows).astype(np.int64),
+        column_max=np.where(columns, grid.rows - 1 - occupied[:, ::-1].argmax(axis=1), -1).astype(np.int64),
+        member=member,
+    )
+
+
+def route_hops(grid: Mesh, source: Integers | int, core: Integers | int) -> Integers:
+    """Return the links between routers of XY routes from injection links to cores: Manhattan distances, int64."""
+    from_y, from_x = np.divmod(np.asarray(source, dtype=np.int64) // grid.stride, grid.columns)
+    to_y, to_x = np.divmod(np.asarray(core, dtype=np.int64) // grid.cores_per_router, grid.columns)
+    return np.asarray(np.abs(from_x - to_x) + np.abs(from_y - to_y), dtype=np.int64)
+
+
+def tree_hops(grid: Mesh, source: Integers, sets: DestinationSets, index: Integers) -> Integers:
+    """Return the links between routers of multicast trees: one along the row of the source, one branch per column.
+
+    ``source`` and ``index`` are int64 [M]: injection links and numbers of sets. A tree of H links has H + 1 routers.
+    """
+    router = np.asarray(source, dtype=np.int64) // grid.stride
+    pairs, back = np.unique(np.stack([router, np.asarray(index, dtype=np.int64)]), axis=1, return_inverse=True)
+    y, x = np.divmod(pairs[0], grid.columns)
+    chosen = pairs[1]
+    row = np.maximum(sets.x_max[chosen] - x, 0) + np.maximum(x - sets.x_min[chosen], 0)
+    north = np.maximum(y[:, None] - sets.column_min[chosen], 0).sum(axis=1)
+    south = np.maximum(sets.column_max[chosen] - y[:, None], 0).sum(axis=1)
+    return np.asarray((row + north + south)[back.reshape(-1)], dtype=np.int64)
+
+
+def deliveries(grid: Mesh, source: Integers, sets: DestinationSets, index: Integers) -> Integers:
+    """Return the cores that multicasts are delivered to: the members, less the source core itself; int64 [M]."""
+    router, slot = np.divmod(np.asarray(source, dtype=np.int64), grid.stride)
+    is_core = slot < grid.cores_per_router
+    core = np.where(is_core, router * grid.cores_per_router + slot, 0)
+    return np.asarray(sets.member.sum(axis=1)[index] - (is_core & sets.member[index, core]), dtype=np.int64)
+
+
+def route_links(grid: Mesh, source: int, core: int) -> list[int]:
+    """Return the links of the XY route from injection link ``source`` to ``core``: injection, x, y, ejection."""
+    links = [source]
+    router = grid.source_router(source)
+    to_y, to_x = divmod(core // grid.cores_per_router, grid.columns)
+    while router != core // grid.cores_per_router:
+        y, x = divmod(router, grid.columns)
+        if x != to_x:
+            direction, step = ("east", 1) if to_x > x else ("west", -1)
+        else:
+            direction, step = ("south", grid.columns) if to_y > y else ("north", -grid.columns)
+        links.append(grid.direction_link(router, direction))
+        router += step
+    return [*links, grid.ejection_link(core)]
+
+
+def tree_links(grid: Mesh, source: int, cores: Iterable[int]) -> set[int]:
+    """Return the links of the union of the XY routes from ``source`` to ``cores``, the source core itself excepted."""
+    own = grid.source_core(source)
+    return {source}.union(*(route_links(grid, source, core) for core in cores if core != own))
+
+
+def tree_nodes(grid: Mesh, source: int, cores: Iterable[int]) -> set[int]:
+    """Return the routers of the union of the XY routes from ``source`` to ``cores``."""
+    own = grid.source_core(source)
+    routers = {grid.source_router(source)}
+    for core in cores:
+        if core != own:
+            routers.update(link // grid.stride for link in route_links(grid, source, core)[1:])
+    return routers

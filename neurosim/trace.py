@@ -1,0 +1,133 @@
+"""What was counted and when it happened: the facts from which costs are computed, and their storage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosim.counts import COUNT_NAMES, MESSAGE_COUNTS, WORK_COLUMNS, IntArray
+
+DIRECTIONS = ("east", "west", "north", "south")
+TRAFFIC_COLUMNS: tuple[str, ...] = (*MESSAGE_COUNTS, *(f"flit_hops_{direction}" for direction in DIRECTIONS))
+"""Message counts, and the flit_hops of each direction, which may differ in energy."""
+
+TRAFFIC_INDEX = {name: number for number, name in enumerate(TRAFFIC_COLUMNS)}
+_COLUMNS_OF_COUNT = {
+    name: [i for i, (count, _) in enumerate(WORK_COLUMNS) if count == name] for name in COUNT_NAMES
+}
+CORE_STATES = ("computing", "memory", "network", "dependency", "idle")
+"""What a core does with its cycles: computing, held up by a memory, waiting for a message, waiting for a task that has
+not ended elsewhere, or done."""
+
+Place = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class CountTable:
+    """Counts by phase and layer: ``work`` [places, WORK_COLUMNS] and ``traffic`` [places, TRAFFIC_COLUMNS].
+
+    int64 for a step; Python integers (dtype object) once scaled to an epoch.
+    """
+
+    places: tuple[Place, ...]
+    work: NDArray[np.int64]
+    traffic: NDArray[np.int64]
+
+    def row(self, phase: str, layer: int) -> int:
+        """Return the row of a phase and layer."""
+        return self.places.index((phase, layer))
+
+    def scaled(self, factor: int) -> CountTable:
+        """Return the counts times ``factor``, exactly."""
+        return CountTable(self.places, self.work.astype(object) * factor, self.traffic.astype(object) * factor)
+
+    def plus(self, other: CountTable) -> CountTable:
+        """Return the sum of two tables of the same places."""
+        return CountTable(self.places, self.work + other.work, self.traffic + other.traffic)
+
+    def count(self, name: str, rows: list[int] | None = None) -> int:
+        """Return a count by its name, summed over kinds of value and over ``rows`` (default: all)."""
+        if name in TRAFFIC_INDEX:
+            values = self.traffic[:, TRAFFIC_INDEX[name]] if rows is None else self.traffic[rows, TRAFFIC_INDEX[name]]
+        else:
+            columns = _COLUMNS_OF_COUNT[name]
+            values = self.work[:, columns] if rows is None else self.work[np.ix_(rows, columns)]
+        return int(values.sum())
+
+    def counts(self, rows: list[int] | None = None) -> dict[str, int]:
+        """Return every count of COUNT_NAMES, summed over ``rows`` (default: all)."""
+        return {name: self.count(name, rows) for name in COUNT_NAMES}
+
+    def phase_rows(self, phase: str) -> list[int]:
+        """Return the rows of a phase."""
+        return [i for i, place in enumerate(self.places) if place[0] == phase]
+
+
+def empty_counts(depth: int) -> CountTable:
+    """Return a table of zeros for a network of ``depth`` layers."""
+    layers = range(1, depth + 1)
+    phases = [(phase, layer) for phase in ("forward", "error", "update") for layer in layers]
+    places: tuple[Place, ...] = (("io", 0), *phases)
+    work = np.zeros((len(places), len(WORK_COLUMNS)), dtype=np.int64)
+    return CountTable(places, work, np.zeros((len(places), len(TRAFFIC_COLUMNS)), dtype=np.int64))
+
+
+@dataclass(frozen=True)
+class GroupFacts:
+    """What the network did with the messages of one group: phase and layer of the sender, what they carry, where to."""
+
+    phase: str
+    layer: int
+    payload: str
+    to_layer: int
+    messages: int
+    deliveries: int
+    payload_bits: int
+    flit_hops: int
+    latency_sum_cycles: int
+    latency_max_cycles: int
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """When the tasks of a simulated stretch ran: arrays [tasks run] in the order in which they started.
+
+    ``task`` is the number in the plan's table, ``microbatch`` counts on through steps. A stretch stands for ``times``
+    stretches of the run (overlap none: one microbatch of each kind; exact: the epoch, once).
+    """
+
+    times: int
+    makespan_cycles: int
+    task: IntArray
+    microbatch: IntArray
+    samples: IntArray
+    start_cycle: IntArray
+    end_cycle: IntArray
+
+
+@dataclass(frozen=True)
+class Trace:
+    """The facts of a simulated run of ``steps`` steps and ``samples`` samples.
+
+    ``core_work`` [cores, WORK_COLUMNS]; ``core_cycles`` [cores, CORE_STATES]; ``link_busy_cycles`` and ``link_flits``
+    [links]; ``critical_path`` cycles by (phase, resource); ``waiting_messages_most`` the high-water mark of messages
+    that waited for a link.
+    """
+
+    counts: CountTable
+    samples: int
+    steps: int
+    makespan_cycles: int
+    barriers: int
+    cores: int
+    cores_used: int
+    core_work: IntArray
+    core_cycles: IntArray
+    link_busy_cycles: IntArray
+    link_flits: IntArray
+    groups: tuple[GroupFacts, ...]
+    critical_path: dict[tuple[str, str], int]
+    waiting_messages_most: int
+    timelines: tuple[Timeline, ...]

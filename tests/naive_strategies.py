@@ -1,0 +1,137 @@
+"""Small random chips, rules and cases for Hypothesis: everything the contract speaks of, small enough for loops."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+from naive_case import Case
+
+from neurosim.chips import Channel, Chip, Core, Io, LinkRates, Memory, Noc, Widths
+from neurosim.rules import RULES, Feedback, Rule
+
+MORE_RULES = [
+    Rule("usf-mirrored", error="next", matrix="sign", transport="mirrored", feedback=Feedback(magnitude="xavier")),
+    Rule("brsf-mirrored", error="next", matrix="sign", transport="mirrored", feedback=Feedback(magnitude="every_step")),
+    Rule("frsf-mirrored", error="next", matrix="sign", transport="mirrored", feedback=Feedback(magnitude="once")),
+    Rule("frsf-generated", error="next", matrix="sign", feedback=Feedback(magnitude="once", storage="generated")),
+    Rule("fa-generated", error="next", feedback=Feedback(storage="generated")),
+    Rule("dfa-generated", error="output", feedback=Feedback(storage="generated")),
+    Rule("sdfa-generated", error="output", feedback=Feedback(connections=2, storage="generated")),
+    Rule("drtp-generated", error="target", feedback=Feedback(storage="generated")),
+]
+ALL_RULES = [*RULES.values(), *MORE_RULES]
+
+
+def tiny_chip(**changes: Any) -> Chip:
+    """Return a chip with round numbers: 16-bit values and flits, two of everything a cycle, hops of one cycle."""
+    memory = Memory(capacity_bytes=1024, words_per_cycle=2, read_pj_per_word=1.0, write_pj_per_word=1.0)
+    core = Core(
+        lanes=changes.pop("lanes", (1, 2)),
+        accumulators_per_lane=changes.pop("accumulators_per_lane", 2),
+        elementwise_per_cycle=2,
+        generate_per_cycle=2,
+        mac_pj=1.0,
+        elementwise_pj=1.0,
+        generate_pj=1.0,
+        neuron_memory=memory,
+        synapse_memory=memory,
+    ).model_copy(update=changes.pop("core", {}))
+    noc = Noc(
+        flit_bits=16, link_bits=16, header_flits=0, hop_cycles=1, link_pj_per_flit=1.0, router_pj_per_flit=1.0
+    ).model_copy(update=changes.pop("noc", {}))
+    fields: dict[str, Any] = {
+        "name": "tiny",
+        "clock_mhz": 100.0,
+        "grid": (2, 1),
+        "widths": Widths(accumulator_bits=16, input_bits=16),
+        "core": core,
+        "noc": noc,
+        "io": Io(io_bits_per_cycle=16, offchip_pj_per_bit=10.0),
+    }
+    return Chip(**{**fields, **changes})
+
+
+def channel_chip(cache_bytes: int, reuse: str = "layer", **changes: Any) -> Chip:
+    """Return a one-core chip whose memories lie behind a channel."""
+    channel = Channel(
+        cache_bytes=cache_bytes, channel_bits_per_cycle=128, channel_pj_per_bit=1.0, reuse=reuse  # type: ignore[arg-type]
+    )
+    return tiny_chip(grid=(1, 1), channel=channel, lanes=(2, 2), **changes)
+
+
+@st.composite
+def chips(draw: st.DrawFn) -> Chip:
+    """Draw a small mesh: lanes, widths, rates of links, several ports and cores per router."""
+    columns, rows = draw(st.sampled_from([(1, 1), (2, 1), (3, 1), (2, 2), (3, 2)]))
+    small, bits = st.integers(1, 4), st.sampled_from([1, 3, 8, 16, 24])
+    routers = st.tuples(st.integers(0, columns - 1), st.integers(0, rows - 1))
+    ports = draw(st.lists(routers, min_size=1, max_size=2, unique=True))
+    east = LinkRates(link_bits=draw(st.none() | bits), hop_cycles=draw(st.none() | small))
+    memory = {"words_per_cycle": draw(small), "word_bits": draw(st.sampled_from([1, 8, 16]))}
+    core = {
+        "pipeline_cycles": draw(st.integers(0, 3)),
+        "systolic": draw(st.booleans()),
+        "elementwise_per_cycle": draw(small),
+        "generate_per_cycle": draw(small),
+        "neuron_memory": tiny_chip().core.neuron_memory.model_copy(update=memory),
+    }
+    noc = {
+        "cores_per_router": draw(st.integers(1, 2)),
+        "flit_bits": draw(bits),
+        "link_bits": draw(bits),
+        "header_flits": draw(st.integers(0, 2)),
+        "max_packet_flits": draw(st.integers(1, 6)),
+        "hop_cycles": draw(small),
+        "port_cycles": draw(st.integers(0, 2)),
+        "east": east,
+    }
+    return tiny_chip(
+        grid=(columns, rows),
+        lanes=draw(st.sampled_from([(1, 1), (1, 2), (1, 3), (2, 2)])),
+        accumulators_per_lane=draw(st.integers(1, 3)),
+        core=core,
+        noc=noc,
+        io=Io(ports=tuple(ports), io_bits_per_cycle=draw(bits), offchip_pj_per_bit=1.0),
+        widths=Widths(error_bits=draw(bits), accumulator_bits=draw(bits), input_bits=draw(bits)),
+    )
+
+
+@st.composite
+def cases(draw: st.DrawFn, /, chip: Chip | None = None, **fixed: Any) -> Case:
+    """Draw a case of any rule, with layers on any cores (shared ones too); ``fixed`` fields stay as given."""
+    chip = chip or draw(chips())
+    rule: Rule = fixed.pop("rule", None) or draw(st.sampled_from(ALL_RULES))
+    widths = tuple(draw(st.lists(st.integers(1, 5), min_size=2, max_size=4)))
+    depth, outputs = len(widths) - 1, widths[-1]
+    targets = draw(st.sampled_from(["labels", "labels", "dense"]))
+    if rule.sparse and outputs < 2:
+        widths, outputs = (*widths[:-1], 3), 3
+    connections = min(rule.feedback.connections or 0, outputs)
+    choose = st.lists(st.integers(0, outputs - 1), min_size=connections, max_size=connections, unique=True)
+    sparse = {layer: [draw(choose) for _ in range(widths[layer])] for layer in range(1, depth) if rule.sparse}
+    all_cores = st.permutations(range(chip.cores))
+    cores = [draw(all_cores)[: draw(st.integers(1, min(width, chip.cores)))] for width in widths[1:]]
+    batch = draw(st.integers(1, 5))
+    most = min(batch, chip.core.lanes[0] * chip.core.accumulators_per_lane)
+    fields: dict[str, Any] = {
+        "widths": widths,
+        "rule": rule,
+        "chip": chip,
+        "cores": cores,
+        "batch": batch,
+        "microbatch": batch if chip.behind_channel else draw(st.integers(1, most)),
+        "optimizer": draw(st.sampled_from(["sgd", "momentum", "rmsprop", "adam"])),
+        "delivery": draw(st.sampled_from(["unicast", "multicast"])),
+        "overlap": draw(st.sampled_from(["none", "exact"])),
+        "window": draw(st.integers(1, 3)),
+        "loss": draw(st.sampled_from(["softmax", "sigmoid", "squared"])),
+        "targets": targets,
+        "trainable": draw(st.just(()) | st.lists(st.booleans(), min_size=depth, max_size=depth)),
+        "dropout": draw(st.just(()) | st.just([0.0] * (depth - 1) + [0.5]) | st.just([0.5] * depth)),
+        "weight_decay": draw(st.booleans()),
+        "clip_value": draw(st.booleans()),
+        "phases": draw(st.sampled_from(["all", "all", "all", "forward"])),
+        "sparse": sparse,
+    }
+    return Case(**{**fields, **fixed})
