@@ -119,6 +119,25 @@ def _draw_connections(network: Network, rule: Rule, recipe: Recipe) -> dict[int,
     return {layer: matrix.index for layer, matrix in enumerate(drawn, 1) if matrix is not None and matrix.index is not None}
 
 
+def stored_bits(network: Network, rule: Rule, placement: Placement, recipe: Recipe) -> dict[str, int]:
+    """Return the bits that all cores keep together, by what they are: the memory that a rule asks for."""
+    memory = _Memory(network, rule, placement.chip, recipe, placement.connections)
+    accumulate = placement.microbatch < recipe.batch_size
+    bits = dict.fromkeys(("weights", "gradient_accumulators", "optimizer_state", "feedback", "mirror", "biases"), 0)
+    widths = placement.chip.widths
+    for layer in range(1, network.depth + 1):
+        units = network.widths[layer]
+        learned = units * (network.widths[layer - 1] + 1) * memory.trained[layer]
+        bits["weights"] += units * network.widths[layer - 1] * widths.weight_bits
+        bits["biases"] += units * widths.bias_bits
+        bits["gradient_accumulators"] += learned * accumulate * widths.accumulator_bits
+        bits["optimizer_state"] += learned * memory.states * widths.state_bits
+        bits["feedback"] += units * memory.feedback_bits(layer)
+        bits["mirror"] += units * memory.mirror_bits(layer)
+    total = int(placement.neuron_bits.sum() + placement.synapse_bits.sum())
+    return bits | {"activations_and_errors": total - sum(bits.values())}
+
+
 def with_connections(placement: Placement, connections: dict[int, IntArray]) -> Placement:
     """Return the placement with other sparse connections (a study of which outputs feed which neurons)."""
     return replace(placement, connections=connections)
@@ -163,9 +182,10 @@ class _Memory:
         widths = self.chip.widths
         learned = self.states * widths.state_bits + accumulate * widths.accumulator_bits
         forward = self.widths[layer - 1] * (widths.weight_bits + (learned if self.trained[layer] else 0))
-        return forward + self._feedback_bits(layer) + self._mirror_bits(layer)
+        return forward + self.feedback_bits(layer) + self.mirror_bits(layer)
 
-    def _feedback_bits(self, layer: int) -> int:
+    def feedback_bits(self, layer: int) -> int:
+        """Bits of stored feedback (values and indices) beside a neuron of ``layer``."""
         rule, depth = self.rule, self.network.depth
         if rule.feedback.storage == "generated":
             return 0
@@ -183,7 +203,8 @@ class _Memory:
             return rule.feedback.connections * (feedback_bits + index_bits(self.widths[-1]))
         return (self.widths[layer + 1] if rule.error == "next" else self.widths[-1]) * feedback_bits
 
-    def _mirror_bits(self, layer: int) -> int:
+    def mirror_bits(self, layer: int) -> int:
+        """Bits of the mirror of the next layer's weights, or of their signs, beside a neuron of ``layer``."""
         if not self.rule.mirrored or layer == self.network.depth or not self.errors[layer]:
             return 0
         return self.widths[layer + 1] * (1 if self.rule.matrix == "sign" else self.chip.widths.weight_bits)

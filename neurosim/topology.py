@@ -155,8 +155,9 @@ def destination_sets(grid: Mesh, sets: Sequence[Iterable[int]]) -> DestinationSe
         if chosen.size == 0 or chosen.min() < 0 or chosen.max() >= grid.cores:
             raise ValueError(f"destination set {index}: it must hold cores between 0 and {grid.cores - 1}")
         member[index, chosen] = True
-    occupied = member.reshape(len(sets), grid.rows, grid.columns, grid.cores_per_router).any(axis=3)
-    columns = occupied.any(axis=1)
+    by_router = member.reshape(len(sets), grid.rows, grid.columns, grid.cores_per_router)
+    occupied: NDArray[np.bool_] = np.asarray(by_router.any(axis=3))
+    columns: NDArray[np.bool_] = np.asarray(occupied.any(axis=1))
     return DestinationSets(
         x_min=columns.argmax(axis=1).astype(np.int64),
         x_max=(grid.columns - 1 - columns[:, ::-1].argmax(axis=1)).astype(np.int64),

@@ -109,7 +109,7 @@ class Timeline:
 
 @dataclass(frozen=True)
 class Trace:
-    """The facts of a simulated run of ``steps`` steps and ``samples`` samples.
+    """The facts of a simulated run of ``steps`` steps and ``samples`` samples of a network with ``outputs`` outputs.
 
     ``core_work`` [cores, WORK_COLUMNS]; ``core_cycles`` [cores, CORE_STATES]; ``link_busy_cycles`` and ``link_flits``
     [links]; ``critical_path`` cycles by (phase, resource); ``waiting_messages_most`` the high-water mark of messages
@@ -123,6 +123,7 @@ class Trace:
     barriers: int
     cores: int
     cores_used: int
+    outputs: int
     core_work: IntArray
     core_cycles: IntArray
     link_busy_cycles: IntArray

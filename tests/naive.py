@@ -232,11 +232,12 @@ class Step(Machine):
             return lambda k, n: ("activation", "target", k, n)
         layer, memory = case.source_layer(task.layer), self.memory[task.core]
 
+        signs = case.rule.error == "output-sign"
+        if signs:  # the product is with signs, those of the core's own deltas too: nothing is written for them
+            memory |= {("sign", *value[1:]) for value in memory if value[:3] == ("error", "delta", layer)}
+
         def find(k: int, n: int) -> Value:
-            made_here: Value = ("error", "delta", layer, k, n)
-            if case.rule.error == "output-sign" and made_here not in memory:
-                return ("sign", "delta", layer, k, n)
-            return made_here
+            return ("sign" if signs else "error", "delta", layer, k, n)
 
         needed = sorted({k for each in terms.values() for k in each})
         self.arrive(task.core, "error", task.layer, [find(k, n) for k in needed for n in samples])

@@ -71,10 +71,10 @@ def product_bits(case: Case, layer: int) -> int:
     if _ideal(case):
         return _stored_once_bits(case, layer)
     outputs = case.batch * width * widths.error_bits
-    if case.one_hot_target:  # another column for each sample: no tile can keep it
+    if case.one_hot_target:  # a column that a label has selected stays in the cache for the task
         column = 0 if case.generated else width * widths.feedback_bits
-        return case.batch * (column + case.label_bits) + outputs
-    source_bits = widths.activation_bits if case.rule.error == "target" else widths.error_bits
+        return min(case.batch, source) * column + case.batch * case.label_bits + outputs
+    source_bits = {"target": widths.activation_bits, "output-sign": 2}.get(case.rule.error, widths.error_bits)
     if case.rule.sparse:
         return case.batch * source * source_bits + _stored_once_bits(case, layer) + outputs
     return _operands(case, (case.batch, source, width), source_bits, _connection_bits(case)) + outputs

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from naive_case import Case, blocks
-from naive_network import flits_of, port_router, router_of, tree
+from naive_routes import flits_of, port_router, router_of, tree
 
 from neurosim.chips import Chip
 

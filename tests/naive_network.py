@@ -14,12 +14,12 @@ from neurosim.topology import Mesh
 
 @dataclass
 class NaiveMessage:
-    """What is sent: by which injection link, to which cores, how long, and in which group."""
+    """What is sent: by which injection link, to which cores, how long; a multicast leaves its source core out."""
 
     source: int
     cores: frozenset[int]
     flits: int
-    group: int = 0
+    multicast: bool = False
 
 
 @dataclass
@@ -58,7 +58,7 @@ def simulate(mesh: Mesh, messages: list[NaiveMessage], sends: list[tuple[int, in
         while entering and (not heap or entering[-1][1][2] <= heap[0][0]):
             order, (slot, number, time) = entering.pop()
             message = messages[number]
-            own = mesh.source_core(message.source) if len(message.cores) > 1 else -1
+            own = mesh.source_core(message.source) if message.multicast else -1
             cores = sorted(message.cores - {own})
             heapq.heappush(heap, (time, message.source, time, -1, order, 0, slot, number, time, cores))
             waiting += 1

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from naive_case import Case, index_bits
 from naive_machine import Message, Task
-from naive_network import EAST, NORTH, SOUTH, WEST, far_end, flits_of, next_link, router_of
+from naive_routes import EAST, NORTH, SOUTH, WEST, far_end, flits_of, next_link, router_of
 
 from naive import walk
 from neurosim.chips import Chip

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from naive_channel import tile
 from naive_fast import count_fast
 from naive_machine import traffic
-from naive_network import EAST, NORTH, SOUTH, WEST, tree
 from naive_placement import apportion, auto_microbatch, core_order, cores_needed, place, share, sizes
+from naive_routes import EAST, NORTH, SOUTH, WEST, tree
 from naive_strategies import cases, channel_chip, tiny_chip
 from naive_time import CORE_OUT, duration_cycles, simulate
 
@@ -281,8 +281,8 @@ def test_lowest_core_count_follows_the_capacity() -> None:
 
 def test_routes_go_along_x_first_and_trees_are_their_union() -> None:
     chip = tiny_chip(grid=(3, 3))
-    assert tree(chip, 0, [8]) == ({(0, EAST), (1, EAST), (2, NORTH), (5, NORTH)}, {0, 1, 2, 5, 8})
-    assert tree(chip, 8, [0, 6])[0] == {(8, WEST), (7, WEST), (6, SOUTH), (3, SOUTH)}
+    assert tree(chip, 0, [8]) == ({(0, EAST), (1, EAST), (2, SOUTH), (5, SOUTH)}, {0, 1, 2, 5, 8})
+    assert tree(chip, 8, [0, 6])[0] == {(8, WEST), (7, WEST), (6, NORTH), (3, NORTH)}
 
 
 def test_a_step_on_paper() -> None:

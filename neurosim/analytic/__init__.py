@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
+from functools import reduce
 
-from neurosim.analytic.bound import Bound, bound_step
+from neurosim.analytic.bound import Bound, bound_run
 from neurosim.analytic.counts import count_step
 from neurosim.networks import Network
 from neurosim.placement import Placement
 from neurosim.recipes import Recipe
 from neurosim.rules import Rule
+from neurosim.schedules import Microbatch, step_microbatches
 from neurosim.schedules.layout import Layout
 from neurosim.trace import CountTable
 
-__all__ = ["Analysis", "Bound", "analyse", "bound_step", "count_step"]
+__all__ = ["Analysis", "Bound", "analyse", "bound_run", "count_step"]
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """Counts and bound of one step of ``samples`` samples in ``microbatches`` microbatches."""
+    """Counts and bound of a run of ``samples`` samples; where a makespan is asked for, the bound stands for it."""
 
     counts: CountTable
     bound: Bound
     samples: int
-    microbatches: int
+    barriers: int
+    cores: int
+    cores_used: int
+    outputs: int
+
+    @property
+    def makespan_cycles(self) -> int:
+        """The bound: no closed form knows how long tasks and messages wait for each other."""
+        return self.bound.bound_cycles
 
 
 def analyse(
@@ -32,11 +43,25 @@ def analyse(
     placement: Placement,
     recipe: Recipe,
     *,
-    batch_size: int | None = None,
+    samples: int | None = None,
     forward_only: bool = False,
 ) -> Analysis:
-    """Return the counts of a step (default: of the recipe's batch) in closed form, and its bound."""
+    """Return the counts of an epoch of ``samples`` samples, or of one step, in closed form, and their bound."""
     layout = Layout(network, rule, placement, recipe, forward_only)
-    samples = recipe.batch_size if batch_size is None else batch_size
-    microbatches = -(-samples // placement.microbatch)
-    return Analysis(count_step(layout, samples), bound_step(layout, samples), samples, microbatches)
+    total = recipe.batch_size if samples is None else samples
+    full, short = divmod(total, recipe.batch_size)
+    steps = [(recipe.batch_size, full), (short, 1)]
+    tables = [count_step(layout, size).scaled(times) for size, times in steps if size and times]
+    microbatches: Counter[Microbatch] = Counter()
+    for size, times in steps:
+        for batch in step_microbatches(placement.microbatch, size) if size else []:
+            microbatches[batch] += times
+    return Analysis(
+        counts=reduce(CountTable.plus, tables),
+        bound=bound_run(layout, +microbatches),
+        samples=total,
+        barriers=0 if recipe.overlap == "exact" else sum(microbatches.values()),
+        cores=placement.chip.cores,
+        cores_used=placement.cores_used,
+        outputs=layout.outputs,
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from neurosim.analytic.traffic import Flow, flits_of, flows
 from neurosim.counts import IntArray
-from neurosim.schedules import Microbatch, TaskTable, step_microbatches
+from neurosim.schedules import Microbatch, TaskTable
 from neurosim.schedules.layout import Layout
 from neurosim.schedules.tasks import build_tasks
 from neurosim.topology import Mesh, destination_sets, mesh
@@ -19,7 +20,7 @@ NEVER = np.iinfo(np.int64).min // 4
 
 @dataclass(frozen=True)
 class Bound:
-    """The parts of the bound in cycles, summed over the microbatches of a step, and the bound itself."""
+    """The parts of the bound in cycles, summed over the microbatches of a run, and the bound itself."""
 
     critical_path_cycles: int
     busiest_core_cycles: int
@@ -27,29 +28,23 @@ class Bound:
     bound_cycles: int
 
 
-def bound_step(layout: Layout, batch_size: int) -> Bound:
-    """Return the bound of a step of ``batch_size`` samples.
+def bound_run(layout: Layout, microbatches: Mapping[Microbatch, int]) -> Bound:
+    """Return the bound of a run that has each of ``microbatches`` so many times.
 
     Without overlap every microbatch has a bound of its own and they add up, barriers included; with overlap the
     microbatches share cores and links, and only one critical path is sure to be waited for.
     """
     grid, table = mesh(layout.chip), build_tasks(layout)
     traffic = list(flows(layout, grid))
-    parts, times = [], []
-    batches = step_microbatches(layout.placement.microbatch, batch_size)
-    for batch in dict.fromkeys(batches):
-        parts.append(_microbatch_bound(layout, grid, table, traffic, batch))
-        times.append(batches.count(batch))
-    core = sum(n * part[1] for n, part in zip(times, parts, strict=True))
-    link = sum(n * part[2] for n, part in zip(times, parts, strict=True))
-    core_cycles, link_cycles = int(core.max()), int(link.max())
+    parts = [(times, *_microbatch_bound(layout, grid, table, traffic, b)) for b, times in microbatches.items()]
+    core_cycles = int(sum(times * core for times, _, core, _ in parts).max())
+    link_cycles = int(sum(times * link for times, _, _, link in parts).max())
     if layout.recipe.overlap == "exact":
-        path = max(part[0] for part in parts)
+        path = max(cycles for _, cycles, _, _ in parts)
         return Bound(path, core_cycles, link_cycles, max(path, core_cycles, link_cycles))
-    path = sum(n * part[0] for n, part in zip(times, parts, strict=True))
-    each = [max(part[0], int(part[1].max()), int(part[2].max())) for part in parts]
-    barriers = layout.chip.barrier_cycles * len(batches)
-    total = sum(n * cycles for n, cycles in zip(times, each, strict=True))
+    path = sum(times * cycles for times, cycles, _, _ in parts)
+    total = sum(times * max(cycles, int(core.max()), int(link.max())) for times, cycles, core, link in parts)
+    barriers = layout.chip.barrier_cycles * sum(microbatches.values())
     return Bound(path, core_cycles, link_cycles, total + barriers)
 
 

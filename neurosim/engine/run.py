@@ -74,7 +74,7 @@ def _simulate_apart(plan: Plan, steps: Sequence[Sequence[Microbatch]], samples: 
         samples=samples,
         steps=len(steps),
         makespan_cycles=makespan + barrier_cycles,
-        barriers=barriers if plan.layout.chip.barrier_cycles or plan.layout.chip.barrier_pj else 0,
+        barriers=barriers,
         core_cycles=core_cycles,
         link_busy_cycles=sum(facts["busy_cycles"] * count for facts, count in link_facts),
         link_flits=sum(facts["flits"] * count for facts, count in link_facts),
@@ -128,6 +128,7 @@ def _trace(plan: Plan, times: list[tuple[Microbatch, int]], **facts: Any) -> Tra
         core_work=np.asarray(core_work),
         cores=plan.layout.chip.cores,
         cores_used=plan.layout.placement.cores_used,
+        outputs=plan.layout.outputs,
         **facts,
     )
     _check_conserved(plan, trace)

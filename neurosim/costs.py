@@ -1,0 +1,136 @@
+"""price(): counts and cycles become energy and seconds. Prices need no simulation: a trace can be priced again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosim.chips import Chip
+from neurosim.counts import PHASES, WORK_COLUMNS, kind_bits, memory_of, words_per_value
+from neurosim.trace import TRAFFIC_INDEX, CountTable
+
+PLACED_COMPONENTS = (
+    "mac",
+    "elementwise",
+    "generate",
+    "neuron_memory",
+    "synapse_memory",
+    "link",
+    "router",
+    "offchip",
+    "channel",
+)
+"""Components of energy that belong to a phase and layer."""
+
+COMPONENTS = (*PLACED_COMPONENTS, "barrier", "static")
+"""All components of energy, in the order in which they are reported."""
+
+_GENERATED = ("feedback_generated", "feedback_index_generated", "dropout_generated")
+
+
+class Facts(Protocol):
+    """What price() needs: a trace, or the closed forms with the bound for a makespan."""
+
+    @property
+    def counts(self) -> CountTable: ...  # noqa: D102
+    @property
+    def samples(self) -> int: ...  # noqa: D102
+    @property
+    def makespan_cycles(self) -> int: ...  # noqa: D102
+    @property
+    def barriers(self) -> int: ...  # noqa: D102
+    @property
+    def cores(self) -> int: ...  # noqa: D102
+    @property
+    def cores_used(self) -> int: ...  # noqa: D102
+    @property
+    def outputs(self) -> int: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Prices:
+    """What a run of ``samples`` samples cost.
+
+    ``placed_pj`` [places, PLACED_COMPONENTS] float64 in pJ, places as in ``counts``; ``energy_pj`` by COMPONENTS and in
+    total; ``seconds`` of the makespan at the chip's clock.
+    """
+
+    counts: CountTable
+    samples: int
+    seconds: float
+    placed_pj: NDArray[np.float64]
+    energy_pj: Mapping[str, float]
+
+    @property
+    def energy_joules(self) -> float:
+        """All energy, static power included."""
+        return self.energy_pj["total"] * 1e-12
+
+    def phase_energy_pj(self, phase: str) -> dict[str, float]:
+        """Return a phase's energy by PLACED_COMPONENTS and in total (static power and barriers have no phase)."""
+        parts = self.placed_pj[self.counts.phase_rows(phase)].sum(axis=0)
+        named = dict(zip(PLACED_COMPONENTS, parts.tolist(), strict=True))
+        return named | {"total": sum(named.values())}
+
+
+def price(facts: Facts, chip: Chip) -> Prices:
+    """Return energies and seconds: energy = sum of counts x unit energies + static power x makespan."""
+    seconds = facts.makespan_cycles / (chip.clock_mhz * 1e6)
+    placed = np.stack(
+        [_place_pj(facts, chip, row, phase) for row, (phase, _) in enumerate(facts.counts.places)], axis=0
+    )
+    cores = facts.cores_used if chip.power_gating else facts.cores
+    static_w = chip.static_w_chip * chip.chips[0] * chip.chips[1] + chip.static_w_core * cores
+    energy = dict(zip(PLACED_COMPONENTS, placed.sum(axis=0).tolist(), strict=True))
+    energy |= {"barrier": facts.barriers * chip.barrier_pj, "static": static_w * seconds * 1e12}
+    energy["total"] = sum(energy.values())
+    return Prices(facts.counts, facts.samples, seconds, placed, energy)
+
+
+def _place_pj(facts: Facts, chip: Chip, row: int, phase: str) -> list[float]:
+    """Energy of one phase and layer by PLACED_COMPONENTS."""
+    assert phase in PHASES
+    table, core, noc = facts.counts, chip.core, chip.noc
+    rates = getattr(core, phase, None)
+    mac_pj = core.mac_pj if rates is None or rates.mac_pj is None else rates.mac_pj
+    elementwise_pj = core.elementwise_pj if rates is None or rates.elementwise_pj is None else rates.elementwise_pj
+    here = [row]
+    links = 0.0
+    for direction in ("east", "west", "north", "south"):
+        own = getattr(noc, direction).link_pj_per_flit
+        crossed = int(table.traffic[row, TRAFFIC_INDEX[f"flit_hops_{direction}"]])
+        links += crossed * (noc.link_pj_per_flit if own is None else own)
+    channel_pj = chip.channel.channel_pj_per_bit if chip.channel is not None else 0.0
+    return [
+        table.count("macs", here) * mac_pj,
+        table.count("elementwise_ops", here) * elementwise_pj,
+        sum(table.count(name, here) for name in _GENERATED) * core.generate_pj,
+        _memory_pj(facts, chip, row, "neuron_memory"),
+        _memory_pj(facts, chip, row, "synapse_memory"),
+        links,
+        table.count("flit_routers", here) * noc.router_pj_per_flit,
+        table.count("offchip_bits", here) * chip.io.offchip_pj_per_bit,
+        table.count("channel_bits", here) * channel_pj,
+    ]
+
+
+def _memory_pj(facts: Facts, chip: Chip, row: int, name: str) -> float:
+    """Words read and written in one memory times their energies."""
+    memory = getattr(chip.core, name)
+    words = facts.counts.work[row] * words_per_value(name, memory.word_bits, kind_bits(_bits(chip), facts.outputs))
+    reads = sum(int(words[i]) for i, (count, _) in enumerate(WORK_COLUMNS) if count.endswith("_reads"))
+    writes = sum(int(words[i]) for i, (count, _) in enumerate(WORK_COLUMNS) if count.endswith("_writes"))
+    return reads * float(memory.read_pj_per_word) + writes * float(memory.write_pj_per_word)
+
+
+def _bits(chip: Chip) -> dict[str, int]:
+    return chip.widths.model_dump()
+
+
+def memory_accesses(counts: Mapping[str, int | float]) -> int | float:
+    """Return all values read from or written to the cores' memories."""
+    return sum(value for name, value in counts.items() if memory_of(name))

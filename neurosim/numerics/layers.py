@@ -1,0 +1,192 @@
+"""The arrays: what the cores of a layer keep between steps, and what they keep of the batch under way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosim.draws import draw_weights, key_of, place_of
+from neurosim.errors import DescriptionError
+from neurosim.feedback import FeedbackGenerator, FeedbackMatrix, magnitude_bound, sign_constant
+from neurosim.kernels import dense, philox
+from neurosim.networks.activations import ACTIVATIONS, ActivationRow
+from neurosim.networks.losses import LOSSES, LossRow
+from neurosim.networks.network import Network
+from neurosim.networks.optimizers import OPTIMIZERS
+from neurosim.recipes import Recipe
+from neurosim.rules import Rule, check_rule
+
+Array = NDArray[Any]
+
+
+class Part(NamedTuple):
+    """The share of a task: a slice of a layer's neurons, and the samples of a microbatch."""
+
+    neurons: slice
+    samples: slice
+
+
+@dataclass
+class LayerMemory:
+    """What the cores of layer l keep; a core that owns neurons lo to hi owns rows lo to hi of every array.
+
+    weights and gradient [n_l, n_(l-1)], biases and bias_gradient [n_l], states like what they belong to (gradients
+    and states only where the layer is trained), feedback as in ``FeedbackMatrix`` but in the recipe's type, and
+    mirror [n_(l+1), n_l], the copy of W_(l+1) (or its signs) that a mirrored rule reads.
+    """
+
+    number: int
+    weights: Array
+    biases: Array
+    activation: ActivationRow
+    keep: float
+    trained: bool
+    computes_error: bool
+    gradient: Array | None = None
+    bias_gradient: Array | None = None
+    weight_states: list[Array] = field(default_factory=list)
+    bias_states: list[Array] = field(default_factory=list)
+    feedback: Array | None = None
+    feedback_index: NDArray[np.int64] | None = None
+    feedback_value: Array | None = None
+    magnitude: float | None = None
+    mirror: Array | None = None
+
+    @property
+    def activate(self) -> Callable[[Array, Array], None]:
+        """The float32 kernel h = f(z + b)."""
+        return getattr(dense, f"activate_{self.activation.kernel}")  # type: ignore[no-any-return]
+
+    @property
+    def apply_slope(self) -> Callable[[Array, Array, Any], None]:
+        """The kernel delta *= f'(h)."""
+        return getattr(dense, f"error_{self.activation.kernel}")  # type: ignore[no-any-return]
+
+    def set_feedback(self, matrix: FeedbackMatrix | None) -> None:
+        """Take over a feedback matrix in this layer's type."""
+        dtype = self.weights.dtype
+        if matrix is None:
+            return
+        self.feedback = None if matrix.dense is None else np.ascontiguousarray(matrix.dense, dtype)
+        self.feedback_index = None if matrix.index is None else np.ascontiguousarray(matrix.index, np.int64)
+        self.feedback_value = None if matrix.value is None else np.ascontiguousarray(matrix.value, dtype)
+
+
+class Batch:
+    """The neuron memories for up to ``capacity`` samples: h_l and delta_l [N, n_l], targets y [N, n_L].
+
+    h[L] holds z_L, from which outputs and loss are made. ``exchange`` holds each slice's (maximum, sum) of a softmax
+    and ``partial_sums`` the hidden errors' terms [p, n_l] that cores of layer l + 1 have made, both by microbatch and
+    first neuron of the core they come from.
+    """
+
+    def __init__(self, widths: Sequence[int], capacity: int, dtype: np.dtype[Any]) -> None:
+        self.h = [np.empty((0, widths[0]), dtype)] + [np.empty((capacity, width), dtype) for width in widths[1:]]
+        self.delta = [np.empty((0, 0), dtype)] + [np.empty((capacity, width), dtype) for width in widths[1:]]
+        self.targets = np.zeros((capacity, widths[-1]), dtype)
+        self.capacity = capacity
+        self.samples = 0
+        self.scale = 1.0
+        self.step = 0
+        self.dropping = False
+        self.exchange: dict[tuple[int, int], dict[int, tuple[Array, Array]]] = {}
+        self.partial_sums: dict[tuple[int, int, int], dict[int, Array]] = {}
+
+    def whole(self, width: int) -> Part:
+        """Return the part that is all samples of the batch and all ``width`` neurons of a layer."""
+        return Part(slice(0, width), slice(0, self.samples))
+
+
+class Model:
+    """A network's layers under a rule and a recipe."""
+
+    def __init__(self, network: Network, rule: Rule, recipe: Recipe) -> None:
+        self.warnings = tuple(check_rule(network, rule, recipe))
+        _check_dropout(network)
+        self.network = network
+        self.rule = rule
+        self.recipe = recipe
+        self.widths = network.widths
+        self.depth = network.depth
+        self.dtype: np.dtype[Any] = np.dtype(recipe.dtype)
+        self.loss: LossRow = LOSSES[recipe.loss]
+        self.key = np.array(key_of(recipe.seed), dtype=np.int64)
+        self.layers = [self._make_layer(number) for number in range(1, self.depth + 1)]
+        for layer in reversed(self.layers):
+            layer.computes_error = self._computes_error(layer)
+        self.redraw_magnitudes(0)
+        self.refresh_mirrors()
+
+    def layer(self, number: int) -> LayerMemory:
+        """Return layer ``number``, counted from 1."""
+        return self.layers[number - 1]
+
+    def _make_layer(self, number: int) -> LayerMemory:
+        """Allocate and draw one layer."""
+        described, recipe, hidden = self.network.layer(number), self.recipe, number < self.depth
+        weights, biases = draw_weights(self.widths, number, seed=recipe.seed, init=recipe.init, scale=recipe.init_scale)
+        trained = described.trainable and (not hidden or self.rule.error != "none")
+        activation = ACTIVATIONS[described.activation if hidden else "linear"]
+        layer = LayerMemory(
+            number,
+            weights.astype(self.dtype),
+            biases.astype(self.dtype),
+            activation,
+            1.0 - described.dropout,
+            trained,
+            False,
+        )
+        if trained:
+            words = range(OPTIMIZERS[recipe.optimizer].state_words)
+            layer.gradient, layer.bias_gradient = np.zeros_like(layer.weights), np.zeros_like(layer.biases)
+            layer.weight_states = [np.zeros_like(layer.weights) for _ in words]
+            layer.bias_states = [np.zeros_like(layer.biases) for _ in words]
+        if hidden:
+            generator = FeedbackGenerator(self.widths, self.rule, recipe.seed, recipe.init, recipe.init_scale)
+            layer.set_feedback(generator.matrix(number))
+            layer.magnitude = sign_constant(self.widths, self.rule, number)
+            if self.rule.mirrored:
+                layer.mirror = np.empty((self.widths[number + 1], self.widths[number]), self.dtype)
+        return layer
+
+    def _computes_error(self, layer: LayerMemory) -> bool:
+        """Say whether a step needs this layer's delta: to train it, or as the source of another one that is needed."""
+        number = layer.number
+        if number == self.depth:
+            return any(other.trained for other in self.layers)
+        if self.rule.error == "none":
+            return False
+        if self.rule.error == "next":
+            return any(other.trained for other in self.layers[:number])
+        return layer.trained
+
+    def redraw_magnitudes(self, step: int) -> None:
+        """Draw the magnitudes of sign symmetry that a rule draws in every step (from 0 on)."""
+        if self.rule.feedback.magnitude != "every_step":
+            return
+        for layer in self.layers[:-1]:
+            assert layer.feedback is not None
+            bound = magnitude_bound(self.widths, layer.number)
+            place = place_of("magnitudes", layer.number + 1)
+            philox.fill_magnitudes(layer.feedback, place, step, self.key, bound)
+
+    def refresh_mirrors(self) -> None:
+        """Bring every mirror up to date with the weights it copies."""
+        for layer, following in zip(self.layers, self.layers[1:], strict=False):
+            if layer.mirror is not None:
+                copy = np.sign if self.rule.matrix == "sign" else np.positive
+                copy(following.weights, out=layer.mirror)
+
+
+def _check_dropout(network: Network) -> None:
+    """Refuse dropout where the loss needs every value."""
+    share = network.layers[-1].dropout
+    if share > 0:
+        raise DescriptionError(
+            f"layer {network.depth}: dropout {share:g} is on the output layer, whose every output the loss needs; put "
+            "it on a hidden layer"
+        )

@@ -1,0 +1,265 @@
+"""cost(): the whole way from descriptions to costs in one call, without data or training."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from neurosim.analytic import Analysis, analyse
+from neurosim.chips import Chip, assumed, load_chip
+from neurosim.costs import PLACED_COMPONENTS, Prices, price
+from neurosim.counts import COUNT_NAMES, PHASES
+from neurosim.engine import simulate
+from neurosim.errors import DescriptionError, SimulationError, nearest_guess
+from neurosim.networks import Network, load_network
+from neurosim.placement import Placement, place, stored_bits
+from neurosim.recipes import Recipe, check_recipe
+from neurosim.rules import Rule, check_rule, load_rule
+from neurosim.schedules import Plan, schedule
+from neurosim.trace import CORE_STATES, Trace
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Per = Literal["sample", "step", "epoch"]
+Fidelity = Literal["analytic", "event"]
+DEFAULT_EPOCH_SAMPLES = 60000
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What a step or an epoch costs: counts, cycles, seconds and energy, per phase and layer.
+
+    ``per`` "sample" divides a step by its samples. ``trace`` is None where only closed forms were asked for
+    (``fidelity = "analytic"``): then seconds and static energy are those of the bound, and makespan_cycles is None.
+    """
+
+    network: Network
+    rule: Rule
+    chip: Chip
+    recipe: Recipe
+    placement: Placement
+    plan: Plan
+    per: Per
+    analysis: Analysis
+    trace: Trace | None
+    prices: Prices
+
+    @property
+    def divisor(self) -> int:
+        """What every total is divided by: the samples of the step where costs are per sample."""
+        return self.prices.samples if self.per == "sample" else 1
+
+    @property
+    def counts(self) -> dict[str, int | float]:
+        """Every count by its name."""
+        return self._scaled(self.prices.counts.counts())
+
+    @property
+    def makespan_cycles(self) -> int | float | None:
+        """Simulated cycles; None where nothing was simulated."""
+        return None if self.trace is None else self._share(self.trace.makespan_cycles)
+
+    @property
+    def bound_cycles(self) -> int | float:
+        """max(critical path, busiest core, busiest link): no schedule on this placement is faster."""
+        return self._share(self.analysis.bound.bound_cycles)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of the makespan (of the bound where nothing was simulated) at the chip's clock."""
+        return self.prices.seconds / self.divisor
+
+    @property
+    def energy_pj(self) -> dict[str, float]:
+        """Energy by component and in total, in pJ."""
+        return {name: value / self.divisor for name, value in self.prices.energy_pj.items()}
+
+    @property
+    def energy_joules(self) -> float:
+        """All energy, static power included."""
+        return self.prices.energy_joules / self.divisor
+
+    @property
+    def phases(self) -> dict[str, dict[str, Any]]:
+        """Counts and energy of every phase."""
+        table = self.prices.counts
+        return {
+            phase: self._scaled(table.counts(table.phase_rows(phase)))
+            | {"energy_pj": {k: v / self.divisor for k, v in self.prices.phase_energy_pj(phase).items()}}
+            for phase in PHASES
+        }
+
+    @property
+    def stored_bits(self) -> dict[str, int]:
+        """Bits kept in all cores' memories, by what they are."""
+        return stored_bits(self.network, self.rule, self.placement, self.recipe)
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """All costs as a tidy table: rule, phase, layer, quantity, unit, value."""
+        import pandas as pd
+
+        columns = ["rule", "phase", "layer", "quantity", "unit", "value"]
+        return pd.DataFrame([(self.rule.name, *row) for row in self._rows()], columns=columns)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what ``neurosim cost --json`` prints."""
+        recipe = self.recipe
+        return {
+            "per": self.per,
+            "network": self.network.name,
+            "rule": self.rule.name,
+            "chip": self.chip.name,
+            "batch_size": recipe.batch_size,
+            "samples": self.prices.samples,
+            "fidelity": "analytic" if self.trace is None else "event",
+            "counts": self.counts,
+            "phases": self.phases,
+            "makespan_cycles": self.makespan_cycles,
+            "bound_cycles": self.bound_cycles,
+            "seconds": self.seconds,
+            "energy_pj": self.energy_pj,
+            "microbatch": self.placement.microbatch,
+            "cores_per_layer": self.placement.cores_per_layer,
+            "cores_unused": self.chip.cores - self.placement.cores_used,
+            "delivery": recipe.delivery,
+            "overlap": recipe.overlap,
+            "stored_bits": self.stored_bits,
+            "critical_path_cycles": self._critical_path(),
+            "core_cycles": self._core_states(),
+            "waiting_messages_most": None if self.trace is None else self.trace.waiting_messages_most,
+            "assumed": assumed(self.chip),
+        }
+
+    def _share(self, value: int) -> int | float:
+        return value if self.divisor == 1 else value / self.divisor
+
+    def _scaled(self, counts: dict[str, int]) -> dict[str, Any]:
+        return {name: self._share(value) for name, value in counts.items()}
+
+    def _critical_path(self) -> dict[str, dict[str, int | float]]:
+        """Cycles of the critical path by phase and resource."""
+        path: dict[str, dict[str, int | float]] = {}
+        for (phase, resource), cycles in (self.trace.critical_path if self.trace else {}).items():
+            path.setdefault(phase, {})[resource] = self._share(cycles)
+        return path
+
+    def _core_states(self) -> dict[str, int | float]:
+        """Cycles of all cores together, by what they did with them."""
+        if self.trace is None:
+            return {}
+        sums = self.trace.core_cycles.sum(axis=0)
+        return {state: self._share(int(total)) for state, total in zip(CORE_STATES, sums, strict=True)}
+
+    def _rows(self) -> list[tuple[str, int, str, str, int | float]]:
+        table, rows = self.prices.counts, []
+        for number, (phase, layer) in enumerate(table.places):
+            for name in COUNT_NAMES:
+                unit = "bit" if name.endswith(("_bits", "_hops")) and "flit" not in name else "count"
+                rows.append((phase, layer, name, unit, self._share(table.count(name, [number]))))
+            for component, pj in zip(PLACED_COMPONENTS, self.prices.placed_pj[number], strict=True):
+                rows.append((phase, layer, f"{component}_energy_pj", "pJ", float(pj) / self.divisor))
+        whole: list[tuple[str, str, Any]] = [
+            ("bound_cycles", "cycle", self.bound_cycles),
+            ("seconds", "s", self.seconds),
+            *((f"{name}_energy_pj", "pJ", self.energy_pj[name]) for name in ("barrier", "static", "total")),
+            *((f"stored_{name}_bits", "bit", bits) for name, bits in self.stored_bits.items()),
+            *((f"core_{state}_cycles", "cycle", cycles) for state, cycles in self._core_states().items()),
+        ]
+        if self.trace is not None:
+            whole.insert(0, ("makespan_cycles", "cycle", self.makespan_cycles))
+            whole.append(("waiting_messages_most", "count", self.trace.waiting_messages_most))
+        rows += [("all", 0, name, unit, value) for name, unit, value in whole]
+        for phase, resources in self._critical_path().items():
+            rows += [(phase, 0, f"critical_path_{name}_cycles", "cycle", value) for name, value in resources.items()]
+        return rows
+
+
+def cost(
+    network: str | os.PathLike[str] | Network,
+    *,
+    rule: str | os.PathLike[str] | Rule = "bp",
+    chip: str | os.PathLike[str] | Chip = "mesh64",
+    recipe: Recipe | None = None,
+    per: Per = "step",
+    samples: int | None = None,
+    fidelity: Fidelity = "event",
+    forward_only: bool = False,
+    **settings: Any,
+) -> Costs:
+    """Return what training ``network`` costs per sample, step or epoch.
+
+    ``settings`` are fields of the recipe (``batch_size=200``, ``delivery="unicast"``). ``samples`` is the length of an
+    epoch (default 60000). ``fidelity`` "event" simulates; "analytic" takes counts and the bound in closed form.
+
+    Raises:
+        DescriptionError, PlacementError, SimulationError: what was asked for does not exist, fit or end.
+    """
+    recipe = merge_recipe(recipe, settings)
+    found, chosen = load_network(network), load_rule(rule)
+    machine = load_chip(chip)
+    check_rule(found, chosen, recipe)
+    check_recipe(recipe, machine)
+    placement = place(found, chosen, machine, recipe)
+    return cost_placed(
+        found, chosen, placement, recipe, per=per, samples=samples, fidelity=fidelity, forward_only=forward_only
+    )
+
+
+def cost_placed(
+    network: Network,
+    rule: Rule,
+    placement: Placement,
+    recipe: Recipe,
+    *,
+    per: Per = "step",
+    samples: int | None = None,
+    fidelity: Fidelity = "event",
+    forward_only: bool = False,
+) -> Costs:
+    """Return the costs of a network that has its place already (see ``cost``)."""
+    _check_choice("per", per, ("sample", "step", "epoch"))
+    _check_choice("fidelity", fidelity, ("analytic", "event"))
+    if samples is not None and samples < 1:
+        raise DescriptionError(f"samples = {samples}: an epoch has at least 1 sample")
+    total = (samples or DEFAULT_EPOCH_SAMPLES) if per == "epoch" else recipe.batch_size
+    plan = schedule(network, rule, placement, recipe, forward_only=forward_only)
+    analysis = analyse(network, rule, placement, recipe, samples=total, forward_only=forward_only)
+    trace = simulate(plan, placement.chip, samples=total) if fidelity == "event" else None
+    if trace is not None:
+        check_agreement(trace, analysis)
+    prices = price(analysis if trace is None else trace, placement.chip)
+    return Costs(network, rule, placement.chip, recipe, placement, plan, per, analysis, trace, prices)
+
+
+def check_agreement(trace: Trace, analysis: Analysis) -> None:
+    """Hold the simulated counts against the closed forms: two ways to each number, or none is shown.
+
+    Raises:
+        SimulationError: they differ, which is an error of neurosim's.
+    """
+    for name in COUNT_NAMES:
+        simulated, closed = trace.counts.count(name), analysis.counts.count(name)
+        if simulated != closed:
+            raise SimulationError(f"{name}: simulated {simulated}, in closed form {closed}; please report this")
+    if trace.makespan_cycles < analysis.bound.bound_cycles:
+        raise SimulationError(
+            f"makespan_cycles: {trace.makespan_cycles} is below the bound {analysis.bound.bound_cycles}; "
+            "please report this"
+        )
+
+
+def merge_recipe(recipe: Recipe | None, settings: dict[str, Any]) -> Recipe:
+    """Return the recipe with some fields set, checked like a description."""
+    known = Recipe.model_fields
+    for name in settings:
+        if name not in known:
+            raise DescriptionError(f"recipe.{name}: no such setting{nearest_guess(name, known)}")
+    return Recipe(**((recipe or Recipe()).model_dump() | settings))
+
+
+def _check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise DescriptionError(f"{name} = {value!r}: allowed are {', '.join(allowed)}{nearest_guess(value, allowed)}")

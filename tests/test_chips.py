@@ -1,0 +1,138 @@
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import neurosim.chips
+from neurosim.chips import Chip, assumed, chip_files, chip_names, load_chip
+from neurosim.descriptions import override
+from neurosim.errors import DescriptionError
+from neurosim.sources import flat_sources, number_paths, source_of
+
+PACKAGE = Path(neurosim.chips.__file__).parent
+
+
+def write(folder, text):
+    path = folder / "mine.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_there_are_four_machines_to_start_from():
+    assert {"tiny", "mesh64", "mesh1024", "von_neumann"} <= set(chip_names())
+
+
+@pytest.mark.parametrize("name", chip_names())
+def test_every_number_of_a_machine_has_a_source_or_says_that_it_is_assumed(name):
+    data = tomllib.loads(chip_files()[name].read_text(encoding="utf-8"))
+    sources = flat_sources(data["sources"])
+    assert [path for path in number_paths(data) if source_of(sources, path) is None] == []
+    assert all(text.startswith("assumed: ") or "doi" in text for text in sources.values())
+    assert not any("no source" in line or "without a source" in line for line in assumed(load_chip(name)))
+
+
+@pytest.mark.parametrize("name", chip_names())
+def test_a_machine_leaves_no_number_to_a_default_that_is_not_zero(name):
+    chip = load_chip(name)
+    given = number_paths(chip.model_dump(exclude_unset=True))
+    everything = number_paths(chip.model_dump(exclude_none=True))
+    assert {path for path, value in everything.items() if value and path not in given} == set()
+
+
+def test_the_readme_lists_every_machine():
+    readme = chip_files()["tiny"].with_name("README.md").read_text(encoding="utf-8")
+    assert all(f"| `{name}` |" in readme for name in chip_names())
+
+
+def test_von_neumann_is_on_equal_terms_with_mesh64():
+    one, many = load_chip("von_neumann"), load_chip("mesh64")
+    cores = many.cores
+    assert (one.cores, cores) == (1, 64)
+    assert one.core.lanes[0] * one.core.lanes[1] == cores * many.core.lanes[0] * many.core.lanes[1]
+    assert one.channel is not None
+    memories = many.core.neuron_memory, many.core.synapse_memory
+    assert one.channel.cache_bytes == cores * sum(memory.capacity_bytes for memory in memories)
+    assert one.core.neuron_memory.words_per_cycle == cores * many.core.neuron_memory.words_per_cycle
+    assert one.core.synapse_memory.words_per_cycle == cores * many.core.synapse_memory.words_per_cycle
+    assert one.static_w_core == pytest.approx(cores * many.static_w_core)
+    assert (one.widths, one.io, one.clock_mhz, one.core.mac_pj) == (many.widths, many.io, 500, many.core.mac_pj)
+    assert one.channel.channel_bits_per_cycle == many.io.io_bits_per_cycle
+
+
+def test_memory_energy_follows_capacity_log_log_between_the_tabled_srams():
+    def pj_per_word(kib):
+        return 20 * (kib / 32) ** (0.69897 / 1.50515) / 4
+
+    mesh64, mesh1024 = load_chip("mesh64").core, load_chip("mesh1024").core
+    for memory in (mesh64.neuron_memory, mesh64.synapse_memory, mesh1024.neuron_memory, mesh1024.synapse_memory):
+        assert memory.read_pj_per_word == pytest.approx(pj_per_word(memory.capacity_bytes / 1024), abs=0.06)
+
+
+def test_mesh64_has_the_proposed_derived_sizes():
+    chip = load_chip("mesh64")
+    assert (chip.columns, chip.rows, chip.cores, chip.behind_channel) == (8, 8, 64, False)
+    assert load_chip("mesh1024").cores == 1024
+    assert load_chip("von_neumann").behind_channel
+
+
+def test_a_chip_is_returned_as_it_is():
+    chip = load_chip("tiny")
+    assert load_chip(chip) is chip
+
+
+def test_an_unknown_chip_gets_a_guess_and_the_list():
+    with pytest.raises(
+        DescriptionError, match=r"'mesh46' is no chip; did you mean 'mesh64'\?; there are mesh1024, mesh64"
+    ):
+        load_chip("mesh46")
+    with pytest.raises(DescriptionError, match="must be a chip's name, a path, or a Chip"):
+        load_chip(3)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        ("io.ports", "[[2, 0]]", r"tiny\.io\.ports: \[2, 0\]: lies outside the grid; routers are \[0, 0\] to \[1, 0\]"),
+        ("io.ports", "[[0, 0], [0, 0]]", r"io\.ports: \[0, 0\]: is given twice"),
+        ("io.ports", "[]", "inputs need at least one port"),
+        ("chips", "[2, 1]", r"tiny\.chips: \[2, 1\]: only one chip is modelled"),
+        ("noc.hop_cycles", "0", "must be at least 1"),
+        ("noc.east.hop_cycles", "0", "must be at least 1"),
+        ("core.neuron_memory.word_bits", "1", "must be at least 2"),
+        ("core.lanes", "[0, 2]", "must be at least 1"),
+        ("core.accumulators_per_lane", "0", "must be at least 1"),
+        ("widths.weight_bits", "-4", "-4: must be at least 1"),
+        (
+            "sources.core.mac_jp",
+            "x",
+            r"sources: 'core\.mac_jp' names no number of this chip; did you mean 'core\.mac_pj'",
+        ),
+    ],
+)
+def test_what_no_chip_can_be_is_refused(key, value, sentence):
+    with pytest.raises(DescriptionError, match=sentence):
+        override(load_chip("tiny"), key, value)
+
+
+def test_a_chip_without_sources_is_assumed_throughout(tmp_path):
+    tiny = load_chip("tiny")
+    mine = Chip(**{**tiny.model_dump(), "sources": {}})
+    (line,) = assumed(mine)
+    assert line.startswith("clock_mhz = 100, grid = [2, 1]")
+    assert line.endswith("widths, core, noc, io: no source is given")
+    path = write(tmp_path, 'based_on = "mesh64"\n[sources]\n"io.io_bits_per_cycle" = "a data sheet"\n')
+    assert not any("io_bits_per_cycle" in line for line in assumed(load_chip(path)))
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_machines_are_found_in_the_package_and_beside_it(tmp_path, inside):
+    shutil.copytree(PACKAGE, tmp_path / "neurosim", ignore=shutil.ignore_patterns("__pycache__", "data", "hw_models"))
+    folder = tmp_path / "neurosim" / "hw_models" if inside else tmp_path / "hw_models"
+    shutil.copytree(chip_files()["tiny"].parent, folder)
+    code = "import neurosim.chips as c; print(c.load_chip('mesh64').cores, c.chip_files()['tiny'].parent)"
+    run = [sys.executable, "-c", code]
+    result = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert result.stdout.split() == ["64", str(folder)]
