@@ -16,7 +16,9 @@ _HOMES = {
     "neurosim.schedules": ("schedule",),
     "neurosim.engine": ("simulate",),
     "neurosim.costs": ("price",),
-    "neurosim.training": ("compare", "cost", "train"),
+    "neurosim.pipeline": ("cost",),
+    "neurosim.training": ("train",),
+    "neurosim.comparisons": ("compare",),
     "neurosim.errors": ("NeurosimError",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -1,6 +1,7 @@
 from neurosim.chips import Chip as Chip
 from neurosim.chips import chip_names as chip_names
 from neurosim.chips import load_chip as load_chip
+from neurosim.comparisons import compare as compare
 from neurosim.costs import price as price
 from neurosim.datasets import load_dataset as load_dataset
 from neurosim.engine import simulate as simulate
@@ -9,6 +10,7 @@ from neurosim.networks import Dense as Dense
 from neurosim.networks import Network as Network
 from neurosim.networks import dense as dense
 from neurosim.networks import load_network as load_network
+from neurosim.pipeline import cost as cost
 from neurosim.placement import place as place
 from neurosim.recipes import Recipe as Recipe
 from neurosim.rules import RULES as RULES
@@ -16,8 +18,6 @@ from neurosim.rules import Feedback as Feedback
 from neurosim.rules import Rule as Rule
 from neurosim.rules import load_rule as load_rule
 from neurosim.schedules import schedule as schedule
-from neurosim.training import compare as compare
-from neurosim.training import cost as cost
 from neurosim.training import train as train
 
 __all__: list[str]

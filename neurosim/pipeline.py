@@ -15,7 +15,7 @@ from neurosim.errors import DescriptionError, SimulationError, nearest_guess
 from neurosim.networks import Network, load_network
 from neurosim.placement import Placement, place, stored_bits
 from neurosim.recipes import Recipe, check_recipe
-from neurosim.rules import Rule, check_rule, load_rule
+from neurosim.rules import Rule, check_rule, load_rule, values_needed
 from neurosim.schedules import Plan, schedule
 from neurosim.trace import CORE_STATES, Trace
 
@@ -103,6 +103,19 @@ class Costs:
 
         columns = ["rule", "phase", "layer", "quantity", "unit", "value"]
         return pd.DataFrame([(self.rule.name, *row) for row in self._rows()], columns=columns)
+
+    @property
+    def labelled_frame(self) -> pd.DataFrame:
+        """The tidy table with chip, delivery and per in front, and values_needed per hidden layer, as costs.csv has."""
+        import pandas as pd
+
+        needed = values_needed(self.network, self.rule)
+        rows = [(self.rule.name, "error", layer, "values_needed", "count", value) for layer, value in needed.items()]
+        frame = self.frame
+        frame = pd.concat([frame, pd.DataFrame(rows, columns=frame.columns)], ignore_index=True)
+        for name, value in (("per", self.per), ("delivery", self.recipe.delivery), ("chip", self.chip.name)):
+            frame.insert(0, name, value)
+        return frame
 
     def as_dict(self) -> dict[str, Any]:
         """Return what ``neurosim cost --json`` prints."""

@@ -208,3 +208,24 @@ def _check_zero_weights(network: Network, rule: Rule) -> None:
         )
     if "linear" in activations:
         raise DescriptionError(f"{place} with linear layers: it is offered for tanh and sigmoid only; {way_out}")
+
+
+def values_needed(network: Network, rule: Rule) -> dict[int, int]:
+    """Return, per hidden layer, the values from elsewhere that one of its neurons needs for its error of one sample.
+
+    Topology-free, as published comparisons count data movement: under bp and sign symmetry the n_(l+1) errors *and* the
+    n_(l+1) weights or signs of the next layer; under fa its n_(l+1) errors, B being the neuron's own; under direct
+    rules the n_L output errors, or as many as feed it; under drtp the label.
+    """
+    widths = network.widths
+
+    def values(layer: int) -> int:
+        if rule.error == "none":
+            return 0
+        if rule.error == "next":
+            return widths[layer + 1] * (1 if rule.matrix == "random" else 2)
+        if rule.error == "target":
+            return 1
+        return rule.feedback.connections or widths[-1]
+
+    return {layer: values(layer) for layer in range(1, network.depth)}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neurosim.counts import COUNT_NAMES, MESSAGE_COUNTS, WORK_COLUMNS, IntArray
+from neurosim.errors import RunError
 
 DIRECTIONS = ("east", "west", "north", "south")
 TRAFFIC_COLUMNS: tuple[str, ...] = (*MESSAGE_COUNTS, *(f"flit_hops_{direction}" for direction in DIRECTIONS))
@@ -132,3 +135,74 @@ class Trace:
     critical_path: dict[tuple[str, str], int]
     waiting_messages_most: int
     timelines: tuple[Timeline, ...]
+
+    def as_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the facts as named arrays, for an .npz file; ``trace_from_arrays`` reads them again."""
+        arrays: dict[str, NDArray[Any]] = {
+            "places": np.array([f"{phase} {layer}" for phase, layer in self.counts.places]),
+            "work": np.array(self.counts.work, dtype=np.int64),
+            "traffic": np.array(self.counts.traffic, dtype=np.int64),
+            "work_columns": np.array([" ".join(column) for column in WORK_COLUMNS]),
+            "traffic_columns": np.array(TRAFFIC_COLUMNS),
+            "core_work": np.array(self.core_work, dtype=np.int64),
+            "core_states": np.array(CORE_STATES),
+            "core_cycles": np.array(self.core_cycles, dtype=np.int64),
+            "link_busy_cycles": np.array(self.link_busy_cycles, dtype=np.int64),
+            "link_flits": np.array(self.link_flits, dtype=np.int64),
+            "critical_path": np.array([f"{phase} {resource}" for phase, resource in self.critical_path]),
+            "critical_path_cycles": np.array(list(self.critical_path.values()), dtype=np.int64),
+            "timelines": np.array(len(self.timelines)),
+        }
+        arrays |= {name: np.array(getattr(self, name), dtype=np.int64) for name in _SCALARS}
+        for column in fields(GroupFacts):
+            arrays[f"group_{column.name}"] = np.array([getattr(group, column.name) for group in self.groups])
+        for number, timeline in enumerate(self.timelines):
+            for column in fields(Timeline):
+                arrays[f"timeline_{number}_{column.name}"] = np.asarray(getattr(timeline, column.name))
+        return arrays
+
+
+_SCALARS = (
+    "samples", "steps", "makespan_cycles", "barriers", "cores", "cores_used", "outputs", "waiting_messages_most",
+)  # fmt: skip
+
+
+def trace_from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Trace:
+    """Return the trace whose ``as_arrays`` were kept: it can be priced again without simulating.
+
+    Raises:
+        RunError: arrays are missing, or were written for other counts than this version knows.
+    """
+    try:
+        if list(arrays["work_columns"]) != [" ".join(c) for c in WORK_COLUMNS] or list(
+            arrays["traffic_columns"]
+        ) != list(TRAFFIC_COLUMNS):
+            raise RunError("trace: was written for other counts than this version has; simulate again")
+        places = tuple((phase, int(layer)) for phase, layer in (place.split() for place in arrays["places"].tolist()))
+        paths = [tuple(key.split()) for key in arrays["critical_path"].tolist()]
+        return Trace(
+            counts=CountTable(places, arrays["work"], arrays["traffic"]),
+            core_work=arrays["core_work"],
+            core_cycles=arrays["core_cycles"],
+            link_busy_cycles=arrays["link_busy_cycles"],
+            link_flits=arrays["link_flits"],
+            critical_path=dict(zip(paths, arrays["critical_path_cycles"].tolist(), strict=True)),
+            groups=tuple(_rows_of(GroupFacts, "group", arrays)),
+            timelines=tuple(_timeline_of(arrays, number) for number in range(int(arrays["timelines"]))),
+            **{name: int(arrays[name]) for name in _SCALARS},
+        )
+    except KeyError as error:
+        raise RunError(f"trace: has no {error}; it is damaged or no trace of neurosim's") from None
+
+
+def _rows_of(kind: type[GroupFacts], prefix: str, arrays: Mapping[str, NDArray[Any]]) -> Iterator[GroupFacts]:
+    names = [column.name for column in fields(kind)]
+    columns = [arrays[f"{prefix}_{name}"].tolist() for name in names]
+    for row in zip(*columns, strict=True):
+        yield kind(**dict(zip(names, row, strict=True)))
+
+
+def _timeline_of(arrays: Mapping[str, NDArray[Any]], number: int) -> Timeline:
+    found = {column.name: arrays[f"timeline_{number}_{column.name}"] for column in fields(Timeline)}
+    scalars = {name: int(found.pop(name)) for name in ("times", "makespan_cycles")}
+    return Timeline(**scalars, **found)

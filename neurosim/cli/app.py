@@ -18,6 +18,10 @@ COMMANDS: dict[str, str] = {
     "rules": "rules:show_rules",
     "datasets": "datasets:show_datasets",
     "check": "check:check_files",
+    "cost": "cost:show_cost",
+    "train": "train:run_train",
+    "compare": "compare:run_compare",
+    "report": "report:write_reports",
 }
 """Command -> file in this folder and its function: a new command is one file and one row."""
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
@@ -18,5 +22,34 @@ def kernel(function: Function) -> Function:
     The only freedom given to the compiler is to fuse a product and a sum (``contract``): one rounding instead of two,
     and never another order of summation, so results do not depend on how loops are vectorised.
     """
-    compiled = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})(function)
+    chosen = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = cache_folder(chosen)
+    try:
+        compiled = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})(function)
+    finally:
+        numba.config.CACHE_DIR = chosen
     return cast(Function, compiled)
+
+
+@cache
+def cache_folder(chosen: str) -> str:
+    """Return the folder for machine code: below ``chosen`` (NUMBA_CACHE_DIR), beside the sources, or the user's cache.
+
+    Its name is a digest of all kernels: Numba looks at the file of a function only, and would go on using machine code
+    into which another file's function was compiled before it changed.
+    """
+    here = Path(__file__).parent
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(here.glob("*.py")))).hexdigest()[:16]
+    beside = here / "__pycache__"
+    if chosen:
+        base = Path(chosen)
+    elif os.access(beside if beside.exists() else here, os.W_OK):
+        base = beside
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "neurosim"
+    return str(base / f"kernels-{digest}")
+
+
+def compiling_is_due() -> bool:
+    """Whether nothing has been compiled on this machine yet for these sources: the first run takes a while longer."""
+    return not any(Path(cache_folder(numba.config.CACHE_DIR)).rglob("*.nbi"))

@@ -64,7 +64,7 @@ def _directions(w: Workspace, crossed: int, injection: int, target: int) -> int:
 
 @inlined_kernel
 def _fork(w: Workspace, crossed: int, record: int) -> None:
-    """Request all links out of the router that a multicast has reached, the first with its record, others with copies."""
+    """Request all links out of the router that a multicast has reached: one takes its record, the others copies."""
     here = w.links[crossed]
     injection = w.messages[w.pool[record]["message"]]["injection"]
     target = -1 - w.pool[record]["target"]

@@ -68,13 +68,13 @@ DTYPES = {
 class Workspace(NamedTuple):
     """All state of a network and the tables it reads.
 
-    Rows have the dtypes above. links LINK [links]; pool RECORD, ranges RANGE [any]; messages MESSAGE [M + 1]; flits
-    int64 [classes, M]; spans int32 [sets, columns + 1, 2] (least and largest row of the members in each column, and
-    last the least and largest column); member bool [sets, cores]; target_start int64 [groups x cores + 1]; targets
-    int32 [targets, 2] (task, slot offset); tasks TASK [slots, tasks]; slots SLOT [slots]; durations int64 [classes, tasks];
-    groups GROUP [groups]; wheel uint64 [HORIZON + 1, summary words + words]; later int64, a heap; clock int64
-    [CLOCK_SIZE]; sends int64 [any, 4] (slot, first, last, time); completions COMPLETION, deliveries DELIVERY, crossings
-    CROSSING [any].
+    Rows have the dtypes above. links LINK [links]; pool RECORD, ranges RANGE [any]; messages MESSAGE [M + 1];
+    flits int64 [classes, M]; spans int32 [sets, columns + 1, 2] (least and largest row of the members in each column,
+    and last the least and largest column); member bool [sets, cores]; target_start int64 [groups x cores + 1];
+    targets int32 [targets, 2] (task, slot offset); tasks TASK [slots, tasks]; slots SLOT [slots];
+    durations int64 [classes, tasks]; groups GROUP [groups]; wheel uint64 [HORIZON + 1, summary words + words];
+    later int64, a heap; clock int64 [CLOCK_SIZE]; sends int64 [any, 4] (slot, first, last, time);
+    completions COMPLETION, deliveries DELIVERY, crossings CROSSING [any].
     """
 
     links: Records
@@ -121,7 +121,7 @@ def inlined_kernel(function: Function) -> Function:
 
     It cannot be called from Python: the wrappers that would unpack a workspace take longer to compile than the rest.
     """
-    options = {"forceinline": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    options: dict[str, Any] = {"forceinline": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
     compiled = numba.njit(nogil=True, error_model="numpy", **options)(function)
     return cast(Function, compiled)
 

@@ -1,0 +1,116 @@
+"""``neurosim cost``: counts, cycles and energy of a step, without data or training."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from neurosim.cli import options as o
+
+if TYPE_CHECKING:
+    from neurosim.pipeline import Costs
+
+
+def show_cost(
+    network: o.NetworkOption = "",
+    rule: o.RuleOption = "bp",
+    chip: o.ChipOption = "mesh64",
+    per: Annotated[str, typer.Option("--per", metavar="WHAT", help="sample, step or epoch.")] = "step",
+    samples: Annotated[int, typer.Option("--samples", metavar="N", help="Samples of an epoch (60000).")] = o.UNSET,
+    phases: Annotated[str, typer.Option("--phases", metavar="WHICH", help="all, or forward (inference).")] = "all",
+    fidelity: Annotated[str, typer.Option("--fidelity", metavar="LEVEL", help="event or analytic.")] = "event",
+    batch_size: o.BatchSizeOption = o.UNSET,
+    optimizer: o.OptimizerOption = "",
+    activation: o.ActivationOption = "",
+    loss: o.LossOption = "",
+    reduction: o.ReductionOption = "",
+    init: o.InitOption = "",
+    microbatch: o.MicrobatchOption = "",
+    delivery: o.DeliveryOption = "",
+    overlap: o.OverlapOption = "",
+    seed: o.SeedOption = o.UNSET,
+    settings: o.SetOption = [],  # noqa: B006 - typer copies it
+    json: o.JsonOption = False,
+) -> None:
+    """Say what a training step (a sample, an epoch) costs: counts, cycles, seconds, energy."""
+    from neurosim.chips import load_chip
+    from neurosim.cli.output import print_json
+    from neurosim.cli.waiting import announce_compilation
+    from neurosim.errors import DescriptionError
+    from neurosim.rules import load_rule
+    from neurosim.settings import check_rule_names
+
+    if phases not in ("all", "forward"):
+        raise DescriptionError(f"--phases {phases}: allowed are all and forward")
+    if samples != o.UNSET and per != "epoch":
+        raise DescriptionError(f"--samples {samples}: is the length of an epoch; add --per epoch")
+    found = o.read_settings(
+        settings,
+        batch_size=batch_size,
+        optimizer=optimizer,
+        loss=loss,
+        reduction=reduction,
+        init=init,
+        microbatch=microbatch,
+        delivery=delivery,
+        overlap=overlap,
+        seed=seed,
+    )
+    chosen = found.rule(load_rule(rule))
+    check_rule_names(found, [chosen.name])
+    built = o.make_network(network, activation, found)
+    machine = found.chip(load_chip(chip))
+    recipe = o.make_recipe(found)
+    recipe = recipe.model_copy(update=found.recipe_of_rule(chosen.name, recipe))
+    if fidelity == "event":
+        announce_compilation()
+    from neurosim.pipeline import cost
+
+    costs = cost(
+        built,
+        rule=chosen,
+        chip=machine,
+        recipe=recipe,
+        per=per,  # type: ignore[arg-type] # checked there
+        samples=None if samples == o.UNSET else samples,
+        fidelity=fidelity,  # type: ignore[arg-type] # checked there
+        forward_only=phases == "forward",
+    )
+    if json:
+        print_json(costs.as_dict())
+    else:
+        print_costs(costs)
+
+
+def print_costs(costs: Costs) -> None:
+    """Print costs as two tables: by phase, and of the whole."""
+    from neurosim.cli.output import print_table
+    from neurosim.counts import COUNT_NAMES, PHASES
+    from neurosim.units import human
+
+    recipe, phases = costs.recipe, costs.phases
+    total = costs.counts
+    title = (
+        f"{costs.network.name} under {costs.rule.name} on {costs.chip.name}, per {costs.per}: batch {recipe.batch_size}, "
+        f"microbatch {costs.placement.microbatch}, cores {costs.placement.cores_per_layer}, {recipe.delivery}, "
+        f"overlap {recipe.overlap}"
+    )
+    rows = []
+    for name in COUNT_NAMES:
+        if total[name]:
+            unit = "bits" if name.endswith("_bits") else "bit_hops" if name == "bit_hops" else ""
+            rows.append((name, *(human(phases[phase][name], unit) for phase in PHASES), human(total[name], unit)))
+    energy = [phases[phase]["energy_pj"]["total"] for phase in PHASES]
+    rows.append(("energy (without static)", *(human(pj * 1e-12, "joules") for pj in energy), human(sum(energy) * 1e-12, "joules")))
+    print_table(title, ["", *PHASES, "total"], rows)
+    whole = [(name, human(pj * 1e-12, "joules")) for name, pj in costs.energy_pj.items() if pj]
+    print_table("Energy by component", ["component", "energy"], whole)
+    cycles = "not simulated" if costs.makespan_cycles is None else f"{costs.makespan_cycles:,.0f}"
+    print(f"makespan_cycles {cycles}, bound_cycles {costs.bound_cycles:,.0f}, time {human(costs.seconds, 'seconds')}")
+    unused = costs.chip.cores - costs.placement.cores_used
+    if unused:
+        print(f"{unused} of {costs.chip.cores} cores are not used")
+    print(f"{len(costs.as_dict()['assumed'])} numbers of chip {costs.chip.name} are assumed: neurosim check says which")
+    sys.stdout.flush()

@@ -1,0 +1,18 @@
+"""``neurosim report``: tables and figures again from what runs left behind."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def write_reports(
+    folders: Annotated[list[str], typer.Argument(metavar="RUN...", help="Run folders.")],
+) -> None:
+    """Draw the figures and print the tables of finished runs again."""
+    from neurosim.reports import report_run
+
+    for folder in folders:
+        written = report_run(folder)
+        print(f"{folder}: {len(written)} files written")

@@ -1,0 +1,420 @@
+"""compare(): several rules trained on the same data and costed on the same chip, side by side."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from neurosim.chips import Chip, assumed, load_chip
+from neurosim.datasets import Dataset, check_fits
+from neurosim.errors import DescriptionError, NeurosimError
+from neurosim.feedback import draw_feedback, unused_outputs
+from neurosim.networks import Network
+from neurosim.numerics import Memories
+from neurosim.pipeline import Costs, cost_placed, merge_recipe
+from neurosim.placement import Placement, place_together
+from neurosim.recipes import Recipe, check_recipe
+from neurosim.rules import RULES, Rule, check_rule, load_rule
+from neurosim.training import (
+    EpochCost,
+    epoch_cost,
+    prepare_dataset,
+    prepare_network,
+    run_training,
+    tune_learning_rate,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Progress = Callable[[str, int, int], None]
+DEFAULT_RULES = ("bp", "fa", "dfa", "sdfa", "ssdfa")
+SHARED_FIELDS = ("batch_size", "microbatch", "delivery", "overlap", "window", "optimizer", "epochs", "targets", "dtype")
+"""What all rules of a comparison have in common: otherwise it would compare recipes or placements, not rules."""
+
+
+@dataclass(frozen=True)
+class RuleResult:
+    """One rule of a comparison: its history over all seeds and its costs of a step on the chip."""
+
+    rule: Rule
+    recipe: Recipe
+    history: pd.DataFrame
+    step: Costs
+
+    @property
+    def costs(self) -> pd.DataFrame:
+        """The costs of a step as a tidy table: rule, phase, layer, quantity, unit, value."""
+        return self.step.frame
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Rules side by side: ``history`` (rule, seed, epoch, ...), ``costs`` (chip, delivery, rule, ...), ``summary``."""
+
+    description: Mapping[str, Any]
+    history: pd.DataFrame
+    costs: pd.DataFrame
+    summary: dict[str, Any]
+    results: Mapping[str, RuleResult]
+    weights: Mapping[str, Memories] = field(repr=False)
+
+    def __getitem__(self, rule: str) -> RuleResult:
+        if rule not in self.results:
+            raise DescriptionError(f"rule {rule!r}: this comparison has {', '.join(self.results)}")
+        return self.results[rule]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.results)
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """Accuracy beside cycles, energy, bit-hops, memory accesses and MACs, a row per rule."""
+        from neurosim.reports import comparison_table
+
+        return comparison_table(self.history, self.costs, self.summary)
+
+    def to_accuracy(self, target: float) -> pd.DataFrame:
+        """Return epochs, seconds, joules and bit-hops until a rule's mean test accuracy reaches ``target``, a fraction.
+
+        Raises:
+            DescriptionError: the target is not between 0 and 1.
+        """
+        import pandas as pd
+
+        return pd.DataFrame(reach_target(self.history, target)).T.rename_axis("rule")
+
+    def report(self, out: str | os.PathLike[str] | None = None) -> Path:
+        """Write a run folder (default: runs/compare-<n>) and return it: what ``write`` writes.
+
+        Raises:
+            RunError: the folder cannot be written, or holds something that is no run.
+        """
+        from neurosim import runs
+
+        with runs.open_run(out, "compare") as folder:
+            self.write(folder)
+        return Path(folder)
+
+    def write(self, folder: Path) -> None:
+        """Write description, history, costs, summary, traces, weights, tables and figures into an open run folder."""
+        from neurosim import runs
+        from neurosim.reports import write_report
+
+        runs.write_description(folder, self.description)
+        runs.write_csv(folder / "history.csv", self.history)
+        runs.write_csv(folder / "costs.csv", self.costs)
+        runs.write_json(folder / "summary.json", self.summary)
+        for name, result in self.results.items():
+            if result.step.trace is not None:
+                runs.write_npz(folder / f"trace_{name}.npz", result.step.trace.as_arrays())
+        for name, memories in self.weights.items():
+            with runs.replacing(folder / f"weights_{name}.npz") as path:
+                memories.save_weights(path)
+        write_report(folder, self.history, self.costs, self.summary)
+
+    def _repr_html_(self) -> str:
+        html: str = self.table.to_html(float_format="{:.4g}".format)
+        return html
+
+
+def compare(
+    network: str | os.PathLike[str] | Network | None = None,
+    *,
+    rules: Sequence[str | os.PathLike[str] | Rule] = DEFAULT_RULES,
+    chip: str | os.PathLike[str] | Chip = "mesh64",
+    dataset: Any = "digits",
+    seeds: int = 3,
+    recipe: Recipe | None = None,
+    hidden_layers: str | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    scale: str | None = None,
+    validation: float = 0.0,
+    weights: str | os.PathLike[str] | None = None,
+    target_accuracy: float = 0.97,
+    tune: bool = False,
+    rule_settings: Mapping[str, Mapping[str, Any]] | None = None,
+    measure_angles: bool = True,
+    progress: Progress = lambda label, done, total: None,
+    **settings: Any,
+) -> Comparison:
+    """Train and cost ``rules`` side by side: the same data, samples in the same order, chip, slices and microbatch.
+
+    ``seeds`` is how many seeds, counted from the recipe's; ``settings`` are fields of the recipe, ``rule_settings`` some
+    for one rule (``{"dfa": {"lr": 0.3}}``); ``tune`` picks each rule's learning rate on the validation split first.
+    bp is trained once and costed both ways: partial sums at the owner, and mirrored weights (bp-mirrored).
+
+    Raises:
+        NeurosimError: what was asked for does not exist, fit or match.
+    """
+    if seeds < 1:
+        raise DescriptionError(f"seeds = {seeds}: a comparison needs at least 1")
+    _check_target(target_accuracy)
+    if tune and not validation:
+        raise DescriptionError("tune: needs samples to judge by that are no test samples; add --validation 0.1")
+    data = prepare_dataset(dataset, data_dir, scale, validation, seed=merge_recipe(recipe, settings).seed)
+    job = _Job(
+        network=prepare_network(network, hidden_layers, data),
+        rules=[load_rule(rule) for rule in rules],
+        chip=load_chip(chip),
+        recipe=merge_recipe(recipe, settings | {"targets": data.targets}),
+        data=data,
+        seeds=seeds,
+        rule_settings=rule_settings or {},
+        weights=weights,
+        measure_angles=measure_angles,
+        progress=progress,
+    )
+    job.check()
+    if tune:
+        job.tune()
+    return job.run(target_accuracy)
+
+
+class _Job:
+    """A comparison on its way."""
+
+    def __init__(self, **fields: Any) -> None:
+        self.network: Network = fields["network"]
+        self.rules: list[Rule] = fields["rules"]
+        self.chip: Chip = fields["chip"]
+        self.recipe: Recipe = fields["recipe"]
+        self.data: Dataset = fields["data"]
+        self.seeds: int = fields["seeds"]
+        self.rule_settings: Mapping[str, Mapping[str, Any]] = fields["rule_settings"]
+        self.weights: str | os.PathLike[str] | None = fields["weights"]
+        self.measure_angles: bool = fields["measure_angles"]
+        self.progress: Progress = fields["progress"]
+        self.notes: list[str] = []
+        self.tuned: dict[str, dict[float, float]] = {}
+        self.recipes: dict[str, Recipe] = {}
+
+    def check(self) -> None:
+        """Refuse what cannot be done before anything is done, and settle each rule's recipe."""
+        names = [rule.name for rule in self.rules]
+        doubled = {name for name in names if names.count(name) > 1}
+        if not names or doubled:
+            raise DescriptionError(f"rules: {', '.join(sorted(doubled)) or 'none'} given; name every rule once")
+        unknown = set(self.rule_settings) - set(names)
+        if unknown:
+            raise DescriptionError(f"settings for rule {sorted(unknown)[0]!r}: compared are {', '.join(names)}")
+        check_fits(self.data, self.network)
+        check_recipe(self.recipe, self.chip)
+        for rule in self.rules:
+            self.recipes[rule.name] = self._recipe_of(rule)
+            self.notes += check_rule(self.network, rule, self.recipes[rule.name])
+        if self.data.note:
+            self.notes.append(self.data.note)
+        if self.network.depth == 2 and {"fa", "dfa"} <= set(names):
+            self.notes.append("With one hidden layer fa and dfa are the same rule.")
+        self._note_unused_outputs()
+
+    def _recipe_of(self, rule: Rule) -> Recipe:
+        own = dict(self.rule_settings.get(rule.name, {}))
+        shared = sorted(set(own) & set(SHARED_FIELDS))
+        if shared:
+            raise DescriptionError(
+                f"{rule.name}:{shared[0]}: all rules of a comparison share it; set it for all, without '{rule.name}:'"
+            )
+        recipe = merge_recipe(self.recipe, own)
+        if recipe.init != "zero":
+            return recipe
+        try:
+            check_rule(self.network, rule, recipe)
+        except NeurosimError as error:
+            if "init" in own:
+                raise
+            self.notes.append(f"{rule.name} starts from uniform weights, not zero ones ({error}).")
+            return merge_recipe(recipe, {"init": "uniform"})
+        return recipe
+
+    def _note_unused_outputs(self) -> None:
+        for rule in self.rules:
+            if rule.sparse:
+                widths = self.network.widths
+                drawn = draw_feedback(widths, rule, seed=self.recipe.seed)
+                for layer, outputs in enumerate(unused_outputs(widths, rule, drawn), start=1):
+                    if outputs:
+                        named = ", ".join(str(output) for output in outputs)
+                        self.notes.append(f"{rule.name}: outputs {named} feed no neuron of layer {layer}.")
+
+    def tune(self) -> None:
+        """Pick every rule's learning rate on the validation split."""
+        for number, rule in enumerate(self.rules):
+            self.progress(f"tuning {rule.name}", number, len(self.rules))
+            recipe = self.recipes[rule.name]
+            best, found = tune_learning_rate(self.network, rule, recipe, self.data)
+            self.tuned[rule.name] = found
+            self.recipes[rule.name] = merge_recipe(recipe, {"lr": best})
+
+    def run(self, target_accuracy: float) -> Comparison:
+        """Cost every rule, train every rule with every seed, and put it together."""
+        import pandas as pd
+
+        placements = self._place(self.chip, self.recipe)
+        steps = {
+            rule.name: cost_placed(self.network, rule, placement, self.recipe) for rule, placement in placements
+        }
+        histories, memories = self._train(placements)
+        history = pd.concat(histories, ignore_index=True)
+        costs = self._all_costs(steps)
+        results = {
+            name: RuleResult(step.rule, self.recipes.get(name, self.recipe), _of_rule(history, name), step)
+            for name, step in steps.items()
+        }
+        summary = self._summary(steps, history, target_accuracy)
+        return Comparison(self._description(), history, costs, summary, results, memories)
+
+    def costed_rules(self) -> list[Rule]:
+        """The compared rules, and beside bp its other variant."""
+        names = [rule.name for rule in self.rules]
+        both = []
+        for rule in self.rules:
+            both.append(rule)
+            if rule == RULES["bp"] and "bp-mirrored" not in names:
+                both.append(RULES["bp-mirrored"])
+        return both
+
+    def _place(self, chip: Chip, recipe: Recipe) -> list[tuple[Rule, Placement]]:
+        rules = self.costed_rules()
+        return list(zip(rules, place_together(self.network, rules, chip, recipe), strict=True))
+
+    def _train(self, placements: list[tuple[Rule, Placement]]) -> tuple[list[pd.DataFrame], dict[str, Memories]]:
+        """Train every rule with every seed; the weights of the first seed are kept."""
+        histories, kept = [], {}
+        total = self.recipe.epochs
+        costs = {rule.name: self._epoch_cost(rule, placement, self.recipe) for rule, placement in placements}
+        for rule in self.rules:
+            for seed in range(self.recipe.seed, self.recipe.seed + self.seeds):
+                label = f"{rule.name}, seed {seed}"
+                recipe = merge_recipe(self.recipes[rule.name], {"seed": seed})
+                memories = Memories(self.network, rule, recipe)
+                if self.weights is not None:
+                    memories.load_weights(self.weights)
+                kept.setdefault(rule.name, memories)
+                own = costs[rule.name] if not rule.sparse else self._seed_cost(rule, seed, placements)
+                done = _announce(self.progress, label, total)
+                frame = run_training(
+                    memories, self.data, own, measure_angles=self.measure_angles, after_epoch=done
+                )
+                histories.append(frame.assign(rule=rule.name, seed=seed))
+                if rule == RULES["bp"] and "bp-mirrored" in costs and "bp-mirrored" not in self.recipes:
+                    histories.append(_recosted(frame, costs["bp-mirrored"]).assign(rule="bp-mirrored", seed=seed))
+        return histories, kept
+
+    def _epoch_cost(self, rule: Rule, placement: Placement, recipe: Recipe) -> EpochCost:
+        return epoch_cost(self.network, rule, placement, recipe, self.data.train_samples)
+
+    def _seed_cost(self, rule: Rule, seed: int, placements: list[tuple[Rule, Placement]]) -> EpochCost:
+        """A sparse rule's connections, and so its traffic, differ from seed to seed; slices and microbatch do not."""
+        microbatch = placements[0][1].microbatch
+        changes = {"seed": seed} if self.chip.behind_channel else {"seed": seed, "microbatch": microbatch}
+        recipe = merge_recipe(self.recipe, changes)
+        own = next(placement for found, placement in self._place(self.chip, recipe) if found == rule)
+        return self._epoch_cost(rule, own, recipe)
+
+    def _all_costs(self, steps: Mapping[str, Costs]) -> pd.DataFrame:
+        """Costs of a step on the chip under both deliveries, and on a von Neumann machine of the same technology."""
+        import pandas as pd
+
+        frames = [step.labelled_frame for step in steps.values()]
+        other = merge_recipe(
+            self.recipe, {"delivery": "unicast" if self.recipe.delivery == "multicast" else "multicast"}
+        )
+        for step in steps.values():
+            frames.append(cost_placed(self.network, step.rule, step.placement, other).labelled_frame)
+        if not self.chip.behind_channel:
+            machine = load_chip("von_neumann")
+            recipe = merge_recipe(self.recipe, {"microbatch": "auto"})
+            for rule, placement in self._place(machine, recipe):
+                frames.append(cost_placed(self.network, rule, placement, recipe).labelled_frame)
+        return pd.concat(frames, ignore_index=True)
+
+    def _summary(self, steps: Mapping[str, Costs], history: pd.DataFrame, target: float) -> dict[str, Any]:
+        first = next(iter(steps.values()))
+        return {
+            "network": self.network.name,
+            "chip": self.chip.name,
+            "dataset": self.data.name,
+            "delivery": self.recipe.delivery,
+            "overlap": self.recipe.overlap,
+            "batch_size": self.recipe.batch_size,
+            "epochs": self.recipe.epochs,
+            "seeds": list(range(self.recipe.seed, self.recipe.seed + self.seeds)),
+            "samples_per_epoch": self.data.train_samples,
+            "microbatch": first.placement.microbatch,
+            "cores_per_layer": first.placement.cores_per_layer,
+            "cores_unused": self.chip.cores - first.placement.cores_used,
+            "target_accuracy": target,
+            "to_target": reach_target(history, target),
+            "rules": {
+                name: {"optimizer": recipe.optimizer, "lr": recipe.lr, "init": recipe.init}
+                for name, recipe in self.recipes.items()
+            },
+            "tuned": {
+                name: [{"lr": lr, "validation_accuracy": accuracy} for lr, accuracy in found.items()]
+                for name, found in self.tuned.items()
+            },
+            "waiting_messages_most": {
+                name: step.trace.waiting_messages_most for name, step in steps.items() if step.trace is not None
+            },
+            "assumed": assumed(self.chip),
+            "notes": self.notes,
+        }
+
+    def _description(self) -> dict[str, Any]:
+        return {
+            "what": "compare",
+            "network": self.network.model_dump(),
+            "chip": self.chip.model_dump(),
+            "recipe": self.recipe.model_dump(),
+            "rules": {rule.name: rule.model_dump() for rule in self.rules},
+            "rule_recipes": {name: recipe.model_dump() for name, recipe in self.recipes.items()},
+            "dataset": self.data.describe(),
+            "seeds": list(range(self.recipe.seed, self.recipe.seed + self.seeds)),
+        }
+
+
+def reach_target(history: pd.DataFrame, target: float) -> dict[str, dict[str, float | None]]:
+    """Return, per rule, when the mean over seeds of the test accuracy first reaches ``target``, or None throughout."""
+    _check_target(target)
+    found: dict[str, dict[str, float | None]] = {}
+    columns = ["test_accuracy", "seconds", "joules", "bit_hops"]
+    for rule, rows in history.groupby("rule", sort=False):
+        means = rows.groupby("epoch")[columns].mean()
+        reached = means[means["test_accuracy"] >= target]
+        if reached.empty:
+            found[str(rule)] = dict.fromkeys(("epochs", "seconds", "joules", "bit_hops"))
+        else:
+            first = reached.iloc[0]
+            found[str(rule)] = {"epochs": int(reached.index[0])} | {
+                name: float(first[name]) for name in ("seconds", "joules", "bit_hops")
+            }
+    return found
+
+
+def _check_target(target: float) -> None:
+    if not 0.0 < target <= 1.0:
+        raise DescriptionError(f"target_accuracy = {target}: a fraction above 0 and up to 1, such as 0.97")
+
+
+def _of_rule(history: pd.DataFrame, name: str) -> pd.DataFrame:
+    return history[history["rule"] == name].reset_index(drop=True)
+
+
+def _announce(progress: Progress, label: str, total: int) -> Callable[[int], None]:
+    def after_epoch(epoch: int) -> None:
+        progress(label, epoch, total)
+
+    return after_epoch
+
+
+def _recosted(frame: pd.DataFrame, cost: EpochCost) -> pd.DataFrame:
+    """The same learning curve, paid for in another way."""
+    epochs = frame["epoch"]
+    return frame.assign(
+        seconds=epochs * cost.seconds, joules=epochs * cost.joules, bit_hops=epochs * cost.bit_hops
+    )

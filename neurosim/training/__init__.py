@@ -1,0 +1,24 @@
+"""Training: the pipeline in a loop."""
+
+from neurosim.training.loop import EpochCost, learning_rate, minibatches, run_training
+from neurosim.training.train import (
+    Training,
+    epoch_cost,
+    prepare_dataset,
+    prepare_network,
+    train,
+    tune_learning_rate,
+)
+
+__all__ = [
+    "EpochCost",
+    "Training",
+    "epoch_cost",
+    "learning_rate",
+    "minibatches",
+    "prepare_dataset",
+    "prepare_network",
+    "run_training",
+    "train",
+    "tune_learning_rate",
+]

@@ -1,0 +1,154 @@
+"""train(): one rule on one chip: costs once, then the training loop."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from neurosim.chips import Chip, load_chip
+from neurosim.datasets import Dataset, check_fits, load_dataset, validation_split
+from neurosim.errors import DescriptionError
+from neurosim.networks import Network, hidden, load_network
+from neurosim.numerics import Memories
+from neurosim.pipeline import Costs, cost_placed, merge_recipe
+from neurosim.placement import Placement, place
+from neurosim.recipes import Recipe, check_recipe
+from neurosim.rules import Rule, check_rule, load_rule
+from neurosim.training.loop import EpochCost, run_training
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TUNING_FACTORS = (0.1, 0.3, 1.0, 3.0, 10.0)
+TUNING_EPOCHS = 3
+
+
+@dataclass(frozen=True)
+class Training:
+    """A finished training: its history, the costs of a step and of an epoch, and the trained memories."""
+
+    network: Network
+    rule: Rule
+    chip: Chip
+    recipe: Recipe
+    dataset: Dataset
+    step: Costs
+    epoch: EpochCost
+    history: pd.DataFrame
+    memories: Memories
+    warnings: tuple[str, ...]
+
+    @property
+    def costs(self) -> pd.DataFrame:
+        """The costs of a step as a tidy table: rule, phase, layer, quantity, unit, value."""
+        return self.step.frame
+
+    @property
+    def test_accuracy(self) -> float:
+        """Fraction of the test samples classified rightly after the last epoch."""
+        return float(self.history["test_accuracy"].iloc[-1])
+
+    def save_weights(self, path: str | os.PathLike[str]) -> None:
+        """Write the trained weights and biases to an .npz file."""
+        self.memories.save_weights(path)
+
+
+def train(
+    network: str | os.PathLike[str] | Network | None = None,
+    *,
+    rule: str | os.PathLike[str] | Rule = "bp",
+    chip: str | os.PathLike[str] | Chip = "mesh64",
+    dataset: Any = "digits",
+    recipe: Recipe | None = None,
+    hidden_layers: str | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    scale: str | None = None,
+    validation: float = 0.0,
+    weights: str | os.PathLike[str] | None = None,
+    placement: Placement | None = None,
+    measure_angles: bool = True,
+    after_epoch: Callable[[int], None] = lambda epoch: None,
+    **settings: Any,
+) -> Training:
+    """Train ``network`` under ``rule`` on ``chip`` and return accuracy beside cycles, energy and traffic.
+
+    ``dataset`` is a name, an .npz path or arrays; ``hidden_layers`` ("800,800") takes both ends of the network from it.
+    ``settings`` are fields of the recipe (``epochs=5``, ``lr=0.1``). ``weights`` is a file to start from.
+    ``placement`` keeps a given one (compare uses one for all rules).
+
+    Raises:
+        NeurosimError: what was asked for does not exist, fit or match.
+    """
+    data = prepare_dataset(dataset, data_dir, scale, validation, seed=(recipe or Recipe()).seed)
+    recipe = merge_recipe(recipe, settings | {"targets": data.targets})
+    chosen, machine = load_rule(rule), load_chip(chip)
+    found = prepare_network(network, hidden_layers, data)
+    check_fits(data, found)
+    warnings = check_rule(found, chosen, recipe)
+    check_recipe(recipe, machine)
+    placement = place(found, chosen, machine, recipe) if placement is None else placement
+    step = cost_placed(found, chosen, placement, recipe)
+    epoch = epoch_cost(found, chosen, placement, recipe, data.train_samples)
+    memories = Memories(found, chosen, recipe)
+    if weights is not None:
+        memories.load_weights(Path(weights))
+    history = run_training(memories, data, epoch, measure_angles=measure_angles, after_epoch=after_epoch)
+    return Training(
+        found, chosen, machine, recipe, data, step, epoch, history, memories, tuple(warnings)
+    )
+
+
+def epoch_cost(
+    network: Network, rule: Rule, placement: Placement, recipe: Recipe, samples: int
+) -> EpochCost:
+    """Return what an epoch of ``samples`` samples costs, by simulation; every epoch costs the same."""
+    found = cost_placed(network, rule, placement, recipe, per="epoch", samples=samples)
+    return EpochCost(found.seconds, found.energy_joules, int(found.counts["bit_hops"]))
+
+
+def prepare_dataset(
+    dataset: Any, data_dir: str | os.PathLike[str] | None, scale: str | None, validation: float, seed: int
+) -> Dataset:
+    """Load a data set and set ``validation`` (a fraction) of its training samples apart."""
+    data = load_dataset(dataset, data_dir=data_dir, scale=scale)
+    return validation_split(data, validation, seed) if validation else data
+
+
+def prepare_network(
+    network: str | os.PathLike[str] | Network | None, hidden_layers: str | None, data: Dataset
+) -> Network:
+    """Return the network, or the one that ``hidden_layers`` makes between the two ends of the data set.
+
+    Raises:
+        DescriptionError: neither or both are given.
+    """
+    if (network is None) == (hidden_layers is None):
+        raise DescriptionError(
+            "network: give either a network (784-800-10 or a TOML file) or hidden layers (800,800), and not both"
+        )
+    if hidden_layers is not None:
+        return hidden(data.inputs, data.outputs, hidden_layers)
+    assert network is not None
+    return load_network(network)
+
+
+def tune_learning_rate(
+    network: Network, rule: Rule, recipe: Recipe, data: Dataset
+) -> tuple[float, dict[float, float]]:
+    """Return the best of a small grid of learning rates, and the validation accuracy of each.
+
+    The grid is the recipe's rate times TUNING_FACTORS, each trained for up to TUNING_EPOCHS epochs on the training
+    samples and judged on the validation samples; no test sample is seen. Ties go to the smaller rate.
+    """
+    short = min(recipe.epochs, TUNING_EPOCHS)
+    accuracies = {}
+    for factor in TUNING_FACTORS:
+        trial = merge_recipe(recipe, {"lr": recipe.lr * factor, "epochs": short})
+        nothing = EpochCost(0.0, 0.0, 0)
+        history = run_training(Memories(network, rule, trial), data.for_tuning, nothing, measure_angles=False)
+        accuracies[trial.lr] = float(history["test_accuracy"].iloc[-1])
+    best = max(accuracies, key=lambda rate: (accuracies[rate], -rate))
+    return best, accuracies
