@@ -97,9 +97,7 @@ def kind_bits(widths: Mapping[str, int], outputs: int) -> dict[str, int]:
 
 def words_per_value(memory: str, word_bits: int, bits: Mapping[str, int]) -> IntArray:
     """Return, for each of WORK_COLUMNS, the words of ``memory`` that one counted value takes (0: another place)."""
-    factors = [
-        -(-bits[kind] // word_bits) if memory_of(count) == memory else 0 for count, kind in WORK_COLUMNS
-    ]
+    factors = [-(-bits[kind] // word_bits) if memory_of(count) == memory else 0 for count, kind in WORK_COLUMNS]
     return np.array(factors, dtype=np.int64)
 
 

@@ -116,7 +116,9 @@ def _draw_connections(network: Network, rule: Rule, recipe: Recipe) -> dict[int,
     if not rule.sparse:
         return {}
     drawn = draw_feedback(network.widths, rule, seed=recipe.seed)
-    return {layer: matrix.index for layer, matrix in enumerate(drawn, 1) if matrix is not None and matrix.index is not None}
+    return {
+        layer: matrix.index for layer, matrix in enumerate(drawn, 1) if matrix is not None and matrix.index is not None
+    }
 
 
 def stored_bits(network: Network, rule: Rule, placement: Placement, recipe: Recipe) -> dict[str, int]:
@@ -156,9 +158,7 @@ class _Memory:
         self.errors = error_layers(network, rule)
         self.states = OPTIMIZERS[recipe.optimizer].state_words
 
-    def bits(
-        self, cores: Sequence[IntArray], starts: Sequence[IntArray], microbatch: int
-    ) -> tuple[IntArray, IntArray]:
+    def bits(self, cores: Sequence[IntArray], starts: Sequence[IntArray], microbatch: int) -> tuple[IntArray, IntArray]:
         """Return (neuron memory bits, synapse memory bits) of every core of the chip, int64 [cores] each."""
         neuron = np.zeros(self.chip.cores, dtype=np.int64)
         synapse = np.zeros(self.chip.cores, dtype=np.int64)
@@ -299,8 +299,7 @@ def _apportion_counts(network: Network, chip: Chip, memories: Sequence[_Memory])
             f"{sum(least)} together, and the chip has {cores}; use a chip with more cores or larger memories"
         )
     counts = [
-        min(units, max(low, cores * share // total))
-        for units, low, share in zip(widths[1:], least, macs, strict=True)
+        min(units, max(low, cores * share // total)) for units, low, share in zip(widths[1:], least, macs, strict=True)
     ]
     while sum(counts) < cores:
         open_layers = [i for i, units in enumerate(widths[1:]) if counts[i] < units]
@@ -418,9 +417,7 @@ def _check_microbatch(
     return microbatch
 
 
-def _overfull(
-    memory: _Memory, cores: Sequence[IntArray], starts: Sequence[IntArray], microbatch: int
-) -> str | None:
+def _overfull(memory: _Memory, cores: Sequence[IntArray], starts: Sequence[IntArray], microbatch: int) -> str | None:
     """Return a sentence on the fullest core if some core does not fit, else None."""
     chip = memory.chip
     found = zip(

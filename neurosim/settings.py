@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from neurosim.chips import Chip
 from neurosim.descriptions import Description, override
-from neurosim.explanations import key_paths
 from neurosim.errors import DescriptionError, nearest_guess
+from neurosim.explanations import key_paths
 from neurosim.networks import Network
 from neurosim.recipes import Recipe
 from neurosim.rules import RULES, Rule
+
+Model = TypeVar("Model", bound=Description)
 
 PARTS: dict[str, type[Description]] = {"network": Network, "rule": Rule, "chip": Chip, "recipe": Recipe}
 ALIASES = {"training": "recipe"}
@@ -52,8 +54,8 @@ class Settings:
 def parse_settings(texts: Sequence[str]) -> Settings:
     """Return the settings of ``KEY=VALUE`` and ``RULE:KEY=VALUE`` texts.
 
-    A key may begin with its part (``chip.noc.flit_bits``, ``recipe.lr``; ``training.`` is the recipe too); without, it is
-    looked up in the recipe, then in rule, chip and network.
+    A key may begin with its part (``chip.noc.flit_bits``, ``recipe.lr``; ``training.`` is the recipe too); without, it
+    is looked up in the recipe, then in rule, chip and network.
 
     Raises:
         DescriptionError: no '=', or no such field, with the nearest guess.
@@ -103,10 +105,7 @@ def _locate(key: str, text: str) -> tuple[str, str]:
     )
 
 
-def _apply(model: Any, overrides: Sequence[tuple[str, str]]) -> Any:
+def _apply(model: Model, overrides: Sequence[tuple[str, str]]) -> Model:
     for key, text in overrides:
         model = override(model, key, text)
     return model
-
-
-

@@ -17,9 +17,7 @@ TRAFFIC_COLUMNS: tuple[str, ...] = (*MESSAGE_COUNTS, *(f"flit_hops_{direction}" 
 """Message counts, and the flit_hops of each direction, which may differ in energy."""
 
 TRAFFIC_INDEX = {name: number for number, name in enumerate(TRAFFIC_COLUMNS)}
-_COLUMNS_OF_COUNT = {
-    name: [i for i, (count, _) in enumerate(WORK_COLUMNS) if count == name] for name in COUNT_NAMES
-}
+_COLUMNS_OF_COUNT = {name: [i for i, (count, _) in enumerate(WORK_COLUMNS) if count == name] for name in COUNT_NAMES}
 CORE_STATES = ("computing", "memory", "network", "dependency", "idle")
 """What a core does with its cycles: computing, held up by a memory, waiting for a message, waiting for a task that has
 not ended elsewhere, or done."""
@@ -203,6 +201,6 @@ def _rows_of(kind: type[GroupFacts], prefix: str, arrays: Mapping[str, NDArray[A
 
 
 def _timeline_of(arrays: Mapping[str, NDArray[Any]], number: int) -> Timeline:
-    found = {column.name: arrays[f"timeline_{number}_{column.name}"] for column in fields(Timeline)}
-    scalars = {name: int(found.pop(name)) for name in ("times", "makespan_cycles")}
-    return Timeline(**scalars, **found)
+    found: dict[str, Any] = {column.name: arrays[f"timeline_{number}_{column.name}"] for column in fields(Timeline)}
+    found |= {name: int(found[name]) for name in ("times", "makespan_cycles")}
+    return Timeline(**found)

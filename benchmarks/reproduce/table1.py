@@ -68,8 +68,12 @@ def draw(history: pd.DataFrame, path: Path) -> None:
     """Draw the training error against epochs, mean and band over the seeds."""
     figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
     for rule, colour in COLOURS.items():
-        error = 100 * (1 - history[history["rule"] == rule].pivot(index="epoch", columns="seed", values="train_accuracy"))
-        axes.plot(error.index, error.mean(axis=1), color=colour, label=f"{rule.upper()}, mean of {error.shape[1]} seeds")
+        error = 100 * (
+            1 - history[history["rule"] == rule].pivot(index="epoch", columns="seed", values="train_accuracy")
+        )
+        axes.plot(
+            error.index, error.mean(axis=1), color=colour, label=f"{rule.upper()}, mean of {error.shape[1]} seeds"
+        )
         axes.fill_between(error.index, error.min(axis=1), error.max(axis=1), color=colour, alpha=0.25, linewidth=0)
     axes.set(xlabel="epoch", ylabel="training error / %", yscale="log", title="MNIST, 784-800-10, SGD 1e-4, batch 200")
     axes.legend(title="band: smallest to largest")
@@ -91,7 +95,9 @@ def main() -> None:
         for rule in PUBLISHED:
             histories.append(run(rule, seed, options.epochs, options.data_dir))
             last = histories[-1].iloc[-1]
-            print(f"{rule} seed {seed}: train {last['train_accuracy']:.2%}, test {last['test_accuracy']:.2%}", flush=True)
+            print(
+                f"{rule} seed {seed}: train {last['train_accuracy']:.2%}, test {last['test_accuracy']:.2%}", flush=True
+            )
             history = pd.concat(histories)
             history.to_csv(options.out / "history.csv", index=False)
     found = table(history)

@@ -169,9 +169,7 @@ def arrival_cycles(layout: Layout, grid: Mesh, flow: Flow, ends: IntArray, sampl
     return arrivals + layout.chip.noc.hop_cycles + layout.chip.noc.port_cycles
 
 
-def _farthest(
-    layout: Layout, grid: Mesh, flow: Flow, pair: tuple[IntArray, IntArray], ends: IntArray
-) -> IntArray:
+def _farthest(layout: Layout, grid: Mesh, flow: Flow, pair: tuple[IntArray, IntArray], ends: IntArray) -> IntArray:
     """Return max over sources of end + hop_cycles of the way, for some destinations; a core sends itself nothing."""
     mine, theirs = pair
     noc = layout.chip.noc
@@ -206,7 +204,9 @@ def link_loads(layout: Layout, grid: Mesh, flow: Flow, samples: int) -> IntArray
         mine = flow.source_units == source_units
         for destination_units in [1] if flow.multicast else np.unique(flow.destination_units):
             payload = multiple * flow.payload(int(source_units), int(destination_units))
-            theirs = np.ones(len(flow.destinations), bool) if flow.multicast else flow.destination_units == destination_units
+            theirs = (
+                np.ones(len(flow.destinations), bool) if flow.multicast else flow.destination_units == destination_units
+            )
             if payload > 0:
                 flits = flits_of(layout, payload)
                 cycles = -(-flits * grid.flit_bits // grid.link_bits)
@@ -214,9 +214,7 @@ def link_loads(layout: Layout, grid: Mesh, flow: Flow, samples: int) -> IntArray
     return loads
 
 
-def _messages_on_links(
-    grid: Mesh, flow: Flow, mine: NDArray[np.bool_], theirs: NDArray[np.bool_]
-) -> IntArray:
+def _messages_on_links(grid: Mesh, flow: Flow, mine: NDArray[np.bool_], theirs: NDArray[np.bool_]) -> IntArray:
     """Return how many messages of one class cross each link [links]."""
     links, destinations = flow.source_links[mine], flow.destinations[theirs]
     if flow.multicast:

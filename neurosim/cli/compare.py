@@ -27,7 +27,9 @@ def run_compare(
     seeds: Annotated[int, typer.Option("--seeds", metavar="K", help="How many seeds, counted from --seed.")] = 3,
     validation: o.ValidationOption = 0.0,
     target_accuracy: o.TargetOption = 0.97,
-    tune: Annotated[bool, typer.Option("--tune", help="Pick each rule's learning rate on the validation split.")] = False,
+    tune: Annotated[
+        bool, typer.Option("--tune", help="Pick each rule's learning rate on the validation split.")
+    ] = False,
     weights: o.WeightsOption = "",
     epochs: o.EpochsOption = o.UNSET,
     batch_size: o.BatchSizeOption = o.UNSET,
@@ -51,7 +53,7 @@ def run_compare(
     from neurosim.cli.output import print_json
     from neurosim.cli.waiting import announce_compilation, progress_bars
     from neurosim.comparisons import compare
-    from neurosim.reports import print_comparison
+    from neurosim.reports import print_table
     from neurosim.settings import check_rule_names
     from neurosim.training import prepare_dataset
 
@@ -96,7 +98,7 @@ def run_compare(
     if json:
         print_json(comparison.summary | {"table": records(comparison.table), "out": str(folder)})
     else:
-        print_comparison(comparison.history, comparison.costs, comparison.summary)
+        print_table(comparison.history, comparison.costs, comparison.summary)
         print(f"run folder: {folder}")
 
 

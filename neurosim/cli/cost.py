@@ -93,8 +93,8 @@ def print_costs(costs: Costs) -> None:
     recipe, phases = costs.recipe, costs.phases
     total = costs.counts
     title = (
-        f"{costs.network.name} under {costs.rule.name} on {costs.chip.name}, per {costs.per}: batch {recipe.batch_size}, "
-        f"microbatch {costs.placement.microbatch}, cores {costs.placement.cores_per_layer}, {recipe.delivery}, "
+        f"{costs.network.name} under {costs.rule.name} on {costs.chip.name}, per {costs.per}: "
+        f"batch {recipe.batch_size}, microbatch {costs.placement.microbatch}, cores {costs.placement.cores_per_layer}, {recipe.delivery}, "
         f"overlap {recipe.overlap}"
     )
     rows = []
@@ -103,7 +103,13 @@ def print_costs(costs: Costs) -> None:
             unit = "bits" if name.endswith("_bits") else "bit_hops" if name == "bit_hops" else ""
             rows.append((name, *(human(phases[phase][name], unit) for phase in PHASES), human(total[name], unit)))
     energy = [phases[phase]["energy_pj"]["total"] for phase in PHASES]
-    rows.append(("energy (without static)", *(human(pj * 1e-12, "joules") for pj in energy), human(sum(energy) * 1e-12, "joules")))
+    rows.append(
+        (
+            "energy (without static)",
+            *(human(pj * 1e-12, "joules") for pj in energy),
+            human(sum(energy) * 1e-12, "joules"),
+        )
+    )
     print_table(title, ["", *PHASES, "total"], rows)
     whole = [(name, human(pj * 1e-12, "joules")) for name, pj in costs.energy_pj.items() if pj]
     print_table("Energy by component", ["component", "energy"], whole)

@@ -93,9 +93,9 @@ def print_training(summary: dict[str, Any], folder: str) -> None:
         f"{summary['epochs']} epochs of {summary['samples_per_epoch']} samples:"
     )
     print(f"accuracy: train {summary['train_accuracy']:.2%}, test {summary['test_accuracy']:.2%}")
+    spent = f"{human(summary['seconds_per_epoch'], 'seconds')} and {human(summary['joules_per_epoch'], 'joules')}"
     print(
-        f"an epoch takes {human(summary['seconds_per_epoch'], 'seconds')} and {human(summary['joules_per_epoch'], 'joules')} on the "
-        f"chip (microbatch {summary['microbatch']}, cores {summary['cores_per_layer']}, {summary['delivery']})"
+        f"an epoch takes {spent} on the chip (microbatch {summary['microbatch']}, cores {summary['cores_per_layer']}, {summary['delivery']})"
     )
     target = summary["to_target"][summary["rule"]]
     wanted = f"{summary['target_accuracy']:.1%} test accuracy"

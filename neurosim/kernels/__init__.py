@@ -22,12 +22,13 @@ def kernel(function: Function) -> Function:
     The only freedom given to the compiler is to fuse a product and a sum (``contract``): one rounding instead of two,
     and never another order of summation, so results do not depend on how loops are vectorised.
     """
-    chosen = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = cache_folder(chosen)
+    config: Any = numba.config
+    chosen = config.CACHE_DIR
+    config.CACHE_DIR = cache_folder(chosen)
     try:
         compiled = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})(function)
     finally:
-        numba.config.CACHE_DIR = chosen
+        config.CACHE_DIR = chosen
     return cast(Function, compiled)
 
 
@@ -52,4 +53,5 @@ def cache_folder(chosen: str) -> str:
 
 def compiling_is_due() -> bool:
     """Whether nothing has been compiled on this machine yet for these sources: the first run takes a while longer."""
-    return not any(Path(cache_folder(numba.config.CACHE_DIR)).rglob("*.nbi"))
+    config: Any = numba.config
+    return not any(Path(cache_folder(config.CACHE_DIR)).rglob("*.nbi"))

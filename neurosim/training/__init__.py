@@ -1,6 +1,6 @@
 """Training: the pipeline in a loop."""
 
-from neurosim.training.loop import EpochCost, learning_rate, minibatches, run_training
+from neurosim.training.loop import EpochCost, learning_rate, minibatches, run_training, spent_after
 from neurosim.training.train import (
     Training,
     epoch_cost,
@@ -19,6 +19,7 @@ __all__ = [
     "prepare_dataset",
     "prepare_network",
     "run_training",
+    "spent_after",
     "train",
     "tune_learning_rate",
 ]

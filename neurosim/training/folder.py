@@ -27,9 +27,7 @@ def summarise(training: Training, target_accuracy: float = 0.97) -> dict[str, An
     last = training.history.iloc[-1]
     reached = training.history[training.history["test_accuracy"] >= target_accuracy]
     names = {"epochs": "epoch", "seconds": "seconds", "joules": "joules", "bit_hops": "bit_hops"}
-    target = {
-        name: None if reached.empty else float(reached.iloc[0][column]) for name, column in names.items()
-    }
+    target = {name: None if reached.empty else float(reached.iloc[0][column]) for name, column in names.items()}
     return {
         "network": training.network.name,
         "rule": training.rule.name,

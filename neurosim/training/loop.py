@@ -96,12 +96,17 @@ def run_training(
                 train_epoch(memories, dataset, epoch - 1, generator)
             row: dict[str, Any] = {"epoch": epoch, "lr": learning_rate(recipe, max(epoch - 1, 0))}
             row |= evaluate(memories, dataset)
-            row |= {"seconds": epoch * cost.seconds, "joules": epoch * cost.joules, "bit_hops": epoch * cost.bit_hops}
+            row |= spent_after(epoch, cost)
             if measure_angles:
                 row |= measure(memories, dataset)
             rows.append(row)
             after_epoch(epoch)
     return pd.DataFrame(rows)
+
+
+def spent_after(epochs: int, cost: EpochCost) -> dict[str, float]:
+    """Return what the chip has spent after so many epochs; each costs the same."""
+    return {"seconds": epochs * cost.seconds, "joules": epochs * cost.joules, "bit_hops": epochs * cost.bit_hops}
 
 
 def evaluate(memories: Memories, dataset: Dataset) -> dict[str, float]:
@@ -121,6 +126,4 @@ def measure(memories: Memories, dataset: Dataset) -> dict[str, float]:
     """Return the angles and ratios per layer on a fixed probe of training samples; never counted as chip work."""
     probe = min(PROBE_SAMPLES, len(dataset.train_x))
     found = measure_alignment(memories, dataset.train_x[:probe], dataset.train_y[:probe])
-    return {
-        f"{name}_{layer}": value for name in ANGLES for layer, value in enumerate(getattr(found, name), start=1)
-    }
+    return {f"{name}_{layer}": value for name in ANGLES for layer, value in enumerate(getattr(found, name), start=1)}

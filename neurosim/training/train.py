@@ -6,10 +6,10 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from neurosim.chips import Chip, load_chip
-from neurosim.datasets import Dataset, check_fits, load_dataset, validation_split
+from neurosim.datasets import Dataset, Scale, check_fits, load_dataset, validation_split
 from neurosim.errors import DescriptionError
 from neurosim.networks import Network, hidden, load_network
 from neurosim.numerics import Memories
@@ -96,14 +96,10 @@ def train(
     if weights is not None:
         memories.load_weights(Path(weights))
     history = run_training(memories, data, epoch, measure_angles=measure_angles, after_epoch=after_epoch)
-    return Training(
-        found, chosen, machine, recipe, data, step, epoch, history, memories, tuple(warnings)
-    )
+    return Training(found, chosen, machine, recipe, data, step, epoch, history, memories, tuple(warnings))
 
 
-def epoch_cost(
-    network: Network, rule: Rule, placement: Placement, recipe: Recipe, samples: int
-) -> EpochCost:
+def epoch_cost(network: Network, rule: Rule, placement: Placement, recipe: Recipe, samples: int) -> EpochCost:
     """Return what an epoch of ``samples`` samples costs, by simulation; every epoch costs the same."""
     found = cost_placed(network, rule, placement, recipe, per="epoch", samples=samples)
     return EpochCost(found.seconds, found.energy_joules, int(found.counts["bit_hops"]))
@@ -113,7 +109,7 @@ def prepare_dataset(
     dataset: Any, data_dir: str | os.PathLike[str] | None, scale: str | None, validation: float, seed: int
 ) -> Dataset:
     """Load a data set and set ``validation`` (a fraction) of its training samples apart."""
-    data = load_dataset(dataset, data_dir=data_dir, scale=scale)
+    data = load_dataset(dataset, data_dir=data_dir, scale=cast("Scale | None", scale))
     return validation_split(data, validation, seed) if validation else data
 
 
@@ -135,9 +131,7 @@ def prepare_network(
     return load_network(network)
 
 
-def tune_learning_rate(
-    network: Network, rule: Rule, recipe: Recipe, data: Dataset
-) -> tuple[float, dict[float, float]]:
+def tune_learning_rate(network: Network, rule: Rule, recipe: Recipe, data: Dataset) -> tuple[float, dict[float, float]]:
     """Return the best of a small grid of learning rates, and the validation accuracy of each.
 
     The grid is the recipe's rate times TUNING_FACTORS, each trained for up to TUNING_EPOCHS epochs on the training

@@ -1,14 +1,14 @@
-"""compare(): several rules trained on the same data and costed on the same chip, side by side."""
+"""A comparison on its way: what it checks first, and how it places, costs and trains its rules."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neurosim.chips import Chip, assumed, load_chip
+from neurosim.comparisons.result import Comparison, RuleResult, reach_target
 from neurosim.datasets import Dataset, check_fits
 from neurosim.errors import DescriptionError, NeurosimError
 from neurosim.feedback import draw_feedback, unused_outputs
@@ -17,180 +17,34 @@ from neurosim.numerics import Memories
 from neurosim.pipeline import Costs, cost_placed, merge_recipe
 from neurosim.placement import Placement, place_together
 from neurosim.recipes import Recipe, check_recipe
-from neurosim.rules import RULES, Rule, check_rule, load_rule
-from neurosim.training import (
-    EpochCost,
-    epoch_cost,
-    prepare_dataset,
-    prepare_network,
-    run_training,
-    tune_learning_rate,
-)
+from neurosim.rules import RULES, Rule, check_rule
+from neurosim.training import EpochCost, epoch_cost, run_training, spent_after, tune_learning_rate
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Progress = Callable[[str, int, int], None]
-DEFAULT_RULES = ("bp", "fa", "dfa", "sdfa", "ssdfa")
 SHARED_FIELDS = ("batch_size", "microbatch", "delivery", "overlap", "window", "optimizer", "epochs", "targets", "dtype")
 """What all rules of a comparison have in common: otherwise it would compare recipes or placements, not rules."""
 
 
-@dataclass(frozen=True)
-class RuleResult:
-    """One rule of a comparison: its history over all seeds and its costs of a step on the chip."""
+@dataclass
+class Job:
+    """Rules to compare on one network, chip, recipe and data set; ``recipes`` holds each rule's own in the end."""
 
-    rule: Rule
+    network: Network
+    rules: list[Rule]
+    chip: Chip
     recipe: Recipe
-    history: pd.DataFrame
-    step: Costs
-
-    @property
-    def costs(self) -> pd.DataFrame:
-        """The costs of a step as a tidy table: rule, phase, layer, quantity, unit, value."""
-        return self.step.frame
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Rules side by side: ``history`` (rule, seed, epoch, ...), ``costs`` (chip, delivery, rule, ...), ``summary``."""
-
-    description: Mapping[str, Any]
-    history: pd.DataFrame
-    costs: pd.DataFrame
-    summary: dict[str, Any]
-    results: Mapping[str, RuleResult]
-    weights: Mapping[str, Memories] = field(repr=False)
-
-    def __getitem__(self, rule: str) -> RuleResult:
-        if rule not in self.results:
-            raise DescriptionError(f"rule {rule!r}: this comparison has {', '.join(self.results)}")
-        return self.results[rule]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.results)
-
-    @property
-    def table(self) -> pd.DataFrame:
-        """Accuracy beside cycles, energy, bit-hops, memory accesses and MACs, a row per rule."""
-        from neurosim.reports import comparison_table
-
-        return comparison_table(self.history, self.costs, self.summary)
-
-    def to_accuracy(self, target: float) -> pd.DataFrame:
-        """Return epochs, seconds, joules and bit-hops until a rule's mean test accuracy reaches ``target``, a fraction.
-
-        Raises:
-            DescriptionError: the target is not between 0 and 1.
-        """
-        import pandas as pd
-
-        return pd.DataFrame(reach_target(self.history, target)).T.rename_axis("rule")
-
-    def report(self, out: str | os.PathLike[str] | None = None) -> Path:
-        """Write a run folder (default: runs/compare-<n>) and return it: what ``write`` writes.
-
-        Raises:
-            RunError: the folder cannot be written, or holds something that is no run.
-        """
-        from neurosim import runs
-
-        with runs.open_run(out, "compare") as folder:
-            self.write(folder)
-        return Path(folder)
-
-    def write(self, folder: Path) -> None:
-        """Write description, history, costs, summary, traces, weights, tables and figures into an open run folder."""
-        from neurosim import runs
-        from neurosim.reports import write_report
-
-        runs.write_description(folder, self.description)
-        runs.write_csv(folder / "history.csv", self.history)
-        runs.write_csv(folder / "costs.csv", self.costs)
-        runs.write_json(folder / "summary.json", self.summary)
-        for name, result in self.results.items():
-            if result.step.trace is not None:
-                runs.write_npz(folder / f"trace_{name}.npz", result.step.trace.as_arrays())
-        for name, memories in self.weights.items():
-            with runs.replacing(folder / f"weights_{name}.npz") as path:
-                memories.save_weights(path)
-        write_report(folder, self.history, self.costs, self.summary)
-
-    def _repr_html_(self) -> str:
-        html: str = self.table.to_html(float_format="{:.4g}".format)
-        return html
-
-
-def compare(
-    network: str | os.PathLike[str] | Network | None = None,
-    *,
-    rules: Sequence[str | os.PathLike[str] | Rule] = DEFAULT_RULES,
-    chip: str | os.PathLike[str] | Chip = "mesh64",
-    dataset: Any = "digits",
-    seeds: int = 3,
-    recipe: Recipe | None = None,
-    hidden_layers: str | None = None,
-    data_dir: str | os.PathLike[str] | None = None,
-    scale: str | None = None,
-    validation: float = 0.0,
-    weights: str | os.PathLike[str] | None = None,
-    target_accuracy: float = 0.97,
-    tune: bool = False,
-    rule_settings: Mapping[str, Mapping[str, Any]] | None = None,
-    measure_angles: bool = True,
-    progress: Progress = lambda label, done, total: None,
-    **settings: Any,
-) -> Comparison:
-    """Train and cost ``rules`` side by side: the same data, samples in the same order, chip, slices and microbatch.
-
-    ``seeds`` is how many seeds, counted from the recipe's; ``settings`` are fields of the recipe, ``rule_settings`` some
-    for one rule (``{"dfa": {"lr": 0.3}}``); ``tune`` picks each rule's learning rate on the validation split first.
-    bp is trained once and costed both ways: partial sums at the owner, and mirrored weights (bp-mirrored).
-
-    Raises:
-        NeurosimError: what was asked for does not exist, fit or match.
-    """
-    if seeds < 1:
-        raise DescriptionError(f"seeds = {seeds}: a comparison needs at least 1")
-    _check_target(target_accuracy)
-    if tune and not validation:
-        raise DescriptionError("tune: needs samples to judge by that are no test samples; add --validation 0.1")
-    data = prepare_dataset(dataset, data_dir, scale, validation, seed=merge_recipe(recipe, settings).seed)
-    job = _Job(
-        network=prepare_network(network, hidden_layers, data),
-        rules=[load_rule(rule) for rule in rules],
-        chip=load_chip(chip),
-        recipe=merge_recipe(recipe, settings | {"targets": data.targets}),
-        data=data,
-        seeds=seeds,
-        rule_settings=rule_settings or {},
-        weights=weights,
-        measure_angles=measure_angles,
-        progress=progress,
-    )
-    job.check()
-    if tune:
-        job.tune()
-    return job.run(target_accuracy)
-
-
-class _Job:
-    """A comparison on its way."""
-
-    def __init__(self, **fields: Any) -> None:
-        self.network: Network = fields["network"]
-        self.rules: list[Rule] = fields["rules"]
-        self.chip: Chip = fields["chip"]
-        self.recipe: Recipe = fields["recipe"]
-        self.data: Dataset = fields["data"]
-        self.seeds: int = fields["seeds"]
-        self.rule_settings: Mapping[str, Mapping[str, Any]] = fields["rule_settings"]
-        self.weights: str | os.PathLike[str] | None = fields["weights"]
-        self.measure_angles: bool = fields["measure_angles"]
-        self.progress: Progress = fields["progress"]
-        self.notes: list[str] = []
-        self.tuned: dict[str, dict[float, float]] = {}
-        self.recipes: dict[str, Recipe] = {}
+    data: Dataset
+    seeds: int
+    rule_settings: Mapping[str, Mapping[str, Any]]
+    weights: str | os.PathLike[str] | None
+    measure_angles: bool
+    progress: Progress
+    notes: list[str] = field(default_factory=list)
+    tuned: dict[str, dict[float, float]] = field(default_factory=dict)
+    recipes: dict[str, Recipe] = field(default_factory=dict)
 
     def check(self) -> None:
         """Refuse what cannot be done before anything is done, and settle each rule's recipe."""
@@ -255,9 +109,7 @@ class _Job:
         import pandas as pd
 
         placements = self._place(self.chip, self.recipe)
-        steps = {
-            rule.name: cost_placed(self.network, rule, placement, self.recipe) for rule, placement in placements
-        }
+        steps = {rule.name: cost_placed(self.network, rule, placement, self.recipe) for rule, placement in placements}
         histories, memories = self._train(placements)
         history = pd.concat(histories, ignore_index=True)
         costs = self._all_costs(steps)
@@ -284,7 +136,8 @@ class _Job:
 
     def _train(self, placements: list[tuple[Rule, Placement]]) -> tuple[list[pd.DataFrame], dict[str, Memories]]:
         """Train every rule with every seed; the weights of the first seed are kept."""
-        histories, kept = [], {}
+        histories: list[pd.DataFrame] = []
+        kept: dict[str, Memories] = {}
         total = self.recipe.epochs
         costs = {rule.name: self._epoch_cost(rule, placement, self.recipe) for rule, placement in placements}
         for rule in self.rules:
@@ -297,9 +150,7 @@ class _Job:
                 kept.setdefault(rule.name, memories)
                 own = costs[rule.name] if not rule.sparse else self._seed_cost(rule, seed, placements)
                 done = _announce(self.progress, label, total)
-                frame = run_training(
-                    memories, self.data, own, measure_angles=self.measure_angles, after_epoch=done
-                )
+                frame = run_training(memories, self.data, own, measure_angles=self.measure_angles, after_epoch=done)
                 histories.append(frame.assign(rule=rule.name, seed=seed))
                 if rule == RULES["bp"] and "bp-mirrored" in costs and "bp-mirrored" not in self.recipes:
                     histories.append(_recosted(frame, costs["bp-mirrored"]).assign(rule="bp-mirrored", seed=seed))
@@ -378,29 +229,6 @@ class _Job:
         }
 
 
-def reach_target(history: pd.DataFrame, target: float) -> dict[str, dict[str, float | None]]:
-    """Return, per rule, when the mean over seeds of the test accuracy first reaches ``target``, or None throughout."""
-    _check_target(target)
-    found: dict[str, dict[str, float | None]] = {}
-    columns = ["test_accuracy", "seconds", "joules", "bit_hops"]
-    for rule, rows in history.groupby("rule", sort=False):
-        means = rows.groupby("epoch")[columns].mean()
-        reached = means[means["test_accuracy"] >= target]
-        if reached.empty:
-            found[str(rule)] = dict.fromkeys(("epochs", "seconds", "joules", "bit_hops"))
-        else:
-            first = reached.iloc[0]
-            found[str(rule)] = {"epochs": int(reached.index[0])} | {
-                name: float(first[name]) for name in ("seconds", "joules", "bit_hops")
-            }
-    return found
-
-
-def _check_target(target: float) -> None:
-    if not 0.0 < target <= 1.0:
-        raise DescriptionError(f"target_accuracy = {target}: a fraction above 0 and up to 1, such as 0.97")
-
-
 def _of_rule(history: pd.DataFrame, name: str) -> pd.DataFrame:
     return history[history["rule"] == name].reset_index(drop=True)
 
@@ -414,7 +242,5 @@ def _announce(progress: Progress, label: str, total: int) -> Callable[[int], Non
 
 def _recosted(frame: pd.DataFrame, cost: EpochCost) -> pd.DataFrame:
     """The same learning curve, paid for in another way."""
-    epochs = frame["epoch"]
-    return frame.assign(
-        seconds=epochs * cost.seconds, joules=epochs * cost.joules, bit_hops=epochs * cost.bit_hops
-    )
+    spent = [spent_after(epoch, cost) for epoch in frame["epoch"].tolist()]
+    return frame.assign(**{name: [row[name] for row in spent] for name in spent[0]})

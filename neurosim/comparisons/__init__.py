@@ -1,0 +1,74 @@
+"""compare(): several rules trained on the same data and costed on the same chip, side by side."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from neurosim.chips import Chip, load_chip
+from neurosim.comparisons.job import Job, Progress
+from neurosim.comparisons.result import Comparison, RuleResult, check_target, reach_target
+from neurosim.errors import DescriptionError
+from neurosim.networks import Network
+from neurosim.pipeline import merge_recipe
+from neurosim.recipes import Recipe
+from neurosim.rules import Rule, load_rule
+from neurosim.training import prepare_dataset, prepare_network
+
+__all__ = ["Comparison", "RuleResult", "compare", "reach_target"]
+
+DEFAULT_RULES = ("bp", "fa", "dfa", "sdfa", "ssdfa")
+
+
+def compare(
+    network: str | os.PathLike[str] | Network | None = None,
+    *,
+    rules: Sequence[str | os.PathLike[str] | Rule] = DEFAULT_RULES,
+    chip: str | os.PathLike[str] | Chip = "mesh64",
+    dataset: Any = "digits",
+    seeds: int = 3,
+    recipe: Recipe | None = None,
+    hidden_layers: str | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    scale: str | None = None,
+    validation: float = 0.0,
+    weights: str | os.PathLike[str] | None = None,
+    target_accuracy: float = 0.97,
+    tune: bool = False,
+    rule_settings: Mapping[str, Mapping[str, Any]] | None = None,
+    measure_angles: bool = True,
+    progress: Progress = lambda label, done, total: None,
+    **settings: Any,
+) -> Comparison:
+    """Train and cost ``rules`` side by side: the same data, samples in the same order, chip, slices and microbatch.
+
+    ``seeds`` is how many seeds, counted from the recipe's; ``settings`` are fields of the recipe, ``rule_settings``
+    some for one rule (``{"dfa": {"lr": 0.3}}``); ``tune`` picks each rule's learning rate on the validation split first.
+    bp is trained once and costed both ways: partial sums at the owner, and mirrored weights (bp-mirrored).
+
+    Raises:
+        NeurosimError: what was asked for does not exist, fit or match.
+    """
+    if seeds < 1:
+        raise DescriptionError(f"seeds = {seeds}: a comparison needs at least 1")
+    check_target(target_accuracy)
+    if tune and not validation:
+        raise DescriptionError("tune: needs samples to judge by that are no test samples; add --validation 0.1")
+    data = prepare_dataset(dataset, data_dir, scale, validation, seed=merge_recipe(recipe, settings).seed)
+    job = Job(
+        network=prepare_network(network, hidden_layers, data),
+        rules=[load_rule(rule) for rule in rules],
+        chip=load_chip(chip),
+        recipe=merge_recipe(recipe, settings | {"targets": data.targets}),
+        data=data,
+        seeds=seeds,
+        rule_settings=rule_settings or {},
+        weights=weights,
+        measure_angles=measure_angles,
+        progress=progress,
+    )
+    job.check()
+    if tune:
+        job.tune()
+    return job.run(target_accuracy)

@@ -1,0 +1,125 @@
+"""What a comparison found: tables per rule, and the run folder they go to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from neurosim import runs
+from neurosim.errors import DescriptionError
+from neurosim.numerics import Memories
+from neurosim.pipeline import Costs
+from neurosim.recipes import Recipe
+from neurosim.rules import Rule
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class RuleResult:
+    """One rule of a comparison: its history over all seeds and its costs of a step on the chip."""
+
+    rule: Rule
+    recipe: Recipe
+    history: pd.DataFrame
+    step: Costs
+
+    @property
+    def costs(self) -> pd.DataFrame:
+        """The costs of a step as a tidy table: rule, phase, layer, quantity, unit, value."""
+        return self.step.frame
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Rules side by side: ``history`` (rule, seed, epoch, ...), ``costs`` (chip, delivery, rule, ...), ``summary``."""
+
+    description: Mapping[str, Any]
+    history: pd.DataFrame
+    costs: pd.DataFrame
+    summary: dict[str, Any]
+    results: Mapping[str, RuleResult]
+    weights: Mapping[str, Memories] = field(repr=False)
+
+    def __getitem__(self, rule: str) -> RuleResult:
+        if rule not in self.results:
+            raise DescriptionError(f"rule {rule!r}: this comparison has {', '.join(self.results)}")
+        return self.results[rule]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.results)
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """Accuracy beside cycles, energy, bit-hops, memory accesses and MACs, a row per rule."""
+        from neurosim.reports import comparison_table
+
+        return comparison_table(self.history, self.costs, self.summary)
+
+    def to_accuracy(self, target: float) -> pd.DataFrame:
+        """Return epochs, seconds, joules and bit-hops until a rule's mean test accuracy reaches ``target``, a fraction.
+
+        Raises:
+            DescriptionError: the target is not between 0 and 1.
+        """
+        import pandas as pd
+
+        return pd.DataFrame(reach_target(self.history, target)).T.rename_axis("rule")
+
+    def report(self, out: str | os.PathLike[str] | None = None) -> Path:
+        """Write a run folder (default: runs/compare-<n>) and return it: what ``write`` writes.
+
+        Raises:
+            RunError: the folder cannot be written, or holds something that is no run.
+        """
+        with runs.open_run(out, "compare") as folder:
+            self.write(folder)
+        return Path(folder)
+
+    def write(self, folder: Path) -> None:
+        """Write description, history, costs, summary, traces, weights, tables and figures into an open run folder."""
+        from neurosim.reports import write_report
+
+        runs.write_description(folder, self.description)
+        runs.write_csv(folder / "history.csv", self.history)
+        runs.write_csv(folder / "costs.csv", self.costs)
+        runs.write_json(folder / "summary.json", self.summary)
+        for name, result in self.results.items():
+            if result.step.trace is not None:
+                runs.write_npz(folder / f"trace_{name}.npz", result.step.trace.as_arrays())
+        for name, memories in self.weights.items():
+            with runs.replacing(folder / f"weights_{name}.npz") as path:
+                memories.save_weights(path)
+        write_report(folder, self.history, self.costs, self.summary)
+
+    def _repr_html_(self) -> str:
+        html: str = self.table.to_html(float_format="{:.4g}".format)
+        return html
+
+
+def reach_target(history: pd.DataFrame, target: float) -> dict[str, dict[str, float | None]]:
+    """Return, per rule, when the mean over seeds of the test accuracy first reaches ``target``, or None throughout."""
+    check_target(target)
+    found: dict[str, dict[str, float | None]] = {}
+    columns = ["test_accuracy", "seconds", "joules", "bit_hops"]
+    for rule, rows in history.groupby("rule", sort=False):
+        means = rows.groupby("epoch")[columns].mean()
+        reached = means[means["test_accuracy"] >= target]
+        if reached.empty:
+            found[str(rule)] = dict.fromkeys(("epochs", "seconds", "joules", "bit_hops"))
+        else:
+            first = reached.iloc[0]
+            found[str(rule)] = {"epochs": int(reached.index[0])} | {
+                name: float(first[name]) for name in ("seconds", "joules", "bit_hops")
+            }
+    return found
+
+
+def check_target(target: float) -> None:
+    """Refuse a target that is no fraction."""
+    if not 0.0 < target <= 1.0:
+        raise DescriptionError(f"target_accuracy = {target}: a fraction above 0 and up to 1, such as 0.97")

@@ -1,0 +1,127 @@
+"""pipeline: cost() from descriptions to costs."""
+
+import json
+
+import pytest
+
+import neurosim as ns
+from neurosim.chips import load_chip
+from neurosim.costs import price
+from neurosim.counts import COUNT_NAMES
+from neurosim.errors import DescriptionError
+from neurosim.pipeline import check_agreement, cost
+from neurosim.trace import trace_from_arrays
+
+NETWORK = "12-9-7-5"
+
+
+@pytest.fixture(scope="module")
+def costs():
+    return cost(NETWORK, rule="dfa", chip="mesh64", batch_size=6)
+
+
+def test_json_has_every_count_phase_and_setting(costs):
+    found = json.loads(json.dumps(costs.as_dict()))
+    assert set(found["counts"]) == set(COUNT_NAMES)
+    assert set(found["phases"]) == {"forward", "error", "update", "io"}
+    assert {"per", "makespan_cycles", "bound_cycles", "seconds", "energy_pj", "microbatch"} <= set(found)
+    assert {"cores_per_layer", "delivery", "overlap", "assumed"} <= set(found)
+    assert found["per"] == "step"
+
+
+def test_phases_add_up_to_the_counts_and_the_energy(costs):
+    found = costs.as_dict()
+    for name, value in found["counts"].items():
+        assert sum(phase[name] for phase in found["phases"].values()) == value
+    placed = sum(phase["energy_pj"]["total"] for phase in found["phases"].values())
+    rest = found["energy_pj"]["static"] + found["energy_pj"]["barrier"]
+    assert placed + rest == pytest.approx(found["energy_pj"]["total"])
+
+
+def test_energy_components_add_up_to_the_total(costs):
+    energy = dict(costs.energy_pj)
+    assert energy.pop("total") == pytest.approx(sum(energy.values()))
+    assert costs.energy_joules == pytest.approx(costs.energy_pj["total"] * 1e-12)
+
+
+def test_frame_and_json_say_the_same(costs):
+    frame = costs.frame
+    for name, value in costs.counts.items():
+        assert frame[frame["quantity"] == name]["value"].sum() == value
+    total = frame[frame["quantity"] == "total_energy_pj"]["value"].item()
+    assert total == pytest.approx(costs.energy_pj["total"])
+
+
+def test_costs_per_sample_are_those_of_a_step_shared_out(costs):
+    per_sample = cost(NETWORK, rule="dfa", chip="mesh64", batch_size=6, per="sample")
+    assert per_sample.counts["macs"] * 6 == costs.counts["macs"]
+    assert per_sample.seconds * 6 == pytest.approx(costs.seconds)
+
+
+@pytest.mark.parametrize("overlap", ["none", "exact"])
+def test_an_epoch_counts_full_steps_and_the_short_one(overlap):
+    epoch = cost(NETWORK, rule="ssdfa", batch_size=6, per="epoch", samples=20, overlap=overlap)
+    full = cost(NETWORK, rule="ssdfa", batch_size=6, overlap=overlap)
+    short = cost(NETWORK, rule="ssdfa", batch_size=2, overlap=overlap, microbatch=2)
+    assert epoch.counts["macs"] == 3 * full.counts["macs"] + short.counts["macs"]
+    if overlap == "none":
+        assert epoch.makespan_cycles == 3 * full.makespan_cycles + short.makespan_cycles
+
+
+def test_analytic_fidelity_simulates_nothing_and_counts_the_same(costs):
+    closed = cost(NETWORK, rule="dfa", chip="mesh64", batch_size=6, fidelity="analytic")
+    assert closed.trace is None
+    assert closed.makespan_cycles is None
+    assert closed.counts == costs.counts
+    assert closed.bound_cycles == costs.bound_cycles <= costs.makespan_cycles
+
+
+def test_inference_has_no_errors_updates_or_labels():
+    found = cost(NETWORK, rule="bp", batch_size=4, forward_only=True)
+    assert found.phases["error"]["energy_pj"]["total"] == 0.0
+    assert found.phases["update"]["macs"] == 0
+    assert found.counts["offchip_bits"] == 4 * 12 * 8
+
+
+def test_a_saved_trace_is_priced_again_under_another_technology(costs):
+    trace = trace_from_arrays(costs.trace.as_arrays())
+    chip = load_chip("mesh64")
+    assert price(trace, chip).energy_pj == dict(costs.prices.energy_pj)
+    dearer = ns.load_chip("mesh64").model_copy(update={"clock_mhz": 250.0})
+    assert price(trace, dearer).seconds == pytest.approx(2 * costs.seconds)
+
+
+def test_a_count_that_is_not_the_closed_form_s_is_never_shown(costs):
+    other = cost(NETWORK, rule="bp", chip="mesh64", batch_size=6)
+    with pytest.raises(ns.NeurosimError, match="closed form"):
+        check_agreement(costs.trace, other.analysis)
+
+
+def test_power_gating_takes_static_power_of_used_cores_only():
+    gated = load_chip("mesh64").model_copy(update={"power_gating": True})
+    found = cost("4-3-2", rule="bp", chip=gated, batch_size=2)
+    watts = gated.static_w_chip + gated.static_w_core * found.placement.cores_used
+    assert found.energy_pj["static"] == pytest.approx(watts * found.seconds * 1e12)
+
+
+def test_a_phase_may_have_a_price_and_rate_of_its_own(costs):
+    from neurosim.descriptions import override
+
+    chip = override(load_chip("mesh64"), "core.update.mac_pj", "0.0")
+    found = cost(NETWORK, rule="dfa", chip=chip, batch_size=6)
+    assert found.phases["update"]["energy_pj"]["mac"] == 0.0
+    assert found.phases["forward"]["energy_pj"]["mac"] == costs.phases["forward"]["energy_pj"]["mac"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"per": "week"}, "sample, step, epoch"),
+        ({"fidelity": "events"}, "did you mean 'event'"),
+        ({"batchsize": 3}, "did you mean 'batch_size'"),
+        ({"per": "epoch", "samples": 0}, "at least 1"),
+    ],
+)
+def test_what_does_not_exist_is_refused_in_one_sentence(settings, words):
+    with pytest.raises(DescriptionError, match=words):
+        cost(NETWORK, **settings)
