@@ -1,13 +1,13 @@
 """Sphinx settings. The build is strict: `sphinx-build -W`, and every reference must lead somewhere (nitpicky)."""
 
-from importlib.metadata import PackageNotFoundError, version
+import importlib.metadata
 
 project = "neurosim"
 author = "The neurosim developers"
 copyright = "2026, The neurosim developers"  # noqa: A001 - Sphinx names it so
 try:
-    release = version("neurosim-chip")
-except PackageNotFoundError:  # built from a bare tree
+    release = importlib.metadata.version("neurosim-chip")
+except importlib.metadata.PackageNotFoundError:  # built from a bare tree
     release = "0.1.0"
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
@@ -25,5 +25,5 @@ autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
 
 nitpicky = True
-# Types of other packages, and names of types that have no page of their own, are not linked (that would need the network).
-nitpick_ignore_regex = [("py:.*", r".*")]
+# Types of other packages are not linked (that would need the network), nor types that have no entry in the pages.
+nitpick_ignore_regex = [("py:(class|obj|data)", r".*")]

@@ -231,8 +231,12 @@ def cost_placed(
     samples: int | None = None,
     fidelity: Fidelity = "event",
     forward_only: bool = False,
+    log_rows: int | None = 0,
 ) -> Costs:
-    """Return the costs of a network that has its place already (see ``cost``)."""
+    """Return the costs of a network that has its place already (see ``cost``).
+
+    ``log_rows`` is how many single deliveries the trace keeps of each simulated stretch, None for all.
+    """
     _check_choice("per", per, ("sample", "step", "epoch"))
     _check_choice("fidelity", fidelity, ("analytic", "event"))
     if samples is not None and samples < 1:
@@ -240,7 +244,7 @@ def cost_placed(
     total = (samples or DEFAULT_EPOCH_SAMPLES) if per == "epoch" else recipe.batch_size
     plan = schedule(network, rule, placement, recipe, forward_only=forward_only)
     analysis = analyse(network, rule, placement, recipe, samples=total, forward_only=forward_only)
-    trace = simulate(plan, placement.chip, samples=total) if fidelity == "event" else None
+    trace = simulate(plan, placement.chip, samples=total, log_rows=log_rows) if fidelity == "event" else None
     if trace is not None:
         check_agreement(trace, analysis)
     prices = price(analysis if trace is None else trace, placement.chip)

@@ -140,6 +140,22 @@ def stored_bits(network: Network, rule: Rule, placement: Placement, recipe: Reci
     return bits | {"activations_and_errors": total - sum(bits.values())}
 
 
+def place_on(
+    network: Network, rule: Rule, chip: Chip, recipe: Recipe, *, cores: Sequence[Sequence[int]], microbatch: int
+) -> Placement:
+    """Return the placement of layers 1..L on the given cores, in slice order, with ``microbatch`` samples in flight.
+
+    A core may serve several layers. Unlike ``place`` this checks nothing: ``neuron_bits`` and ``synapse_bits`` say what
+    would be stored, whether the chip has room for it or not.
+    """
+    empty = np.zeros(0, dtype=np.int64)
+    owners = (empty, *(np.array(own, dtype=np.int64) for own in cores))
+    starts = (empty, *(slice_starts(units, len(own)) for units, own in zip(network.widths[1:], cores, strict=True)))
+    connections = _draw_connections(network, rule, recipe)
+    bits = _Memory(network, rule, chip, recipe, connections).bits(owners, starts, microbatch)
+    return Placement(chip, owners, starts, microbatch, connections, *bits)
+
+
 def with_connections(placement: Placement, connections: dict[int, IntArray]) -> Placement:
     """Return the placement with other sparse connections (a study of which outputs feed which neurons)."""
     return replace(placement, connections=connections)

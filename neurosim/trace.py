@@ -22,6 +22,8 @@ CORE_STATES = ("computing", "memory", "network", "dependency", "idle")
 """What a core does with its cycles: computing, held up by a memory, waiting for a message, waiting for a task that has
 not ended elsewhere, or done."""
 
+DELIVERY_COLUMNS = ("timeline", "slot", "group", "from_core", "to_core", "entered_cycle", "delivered_cycle")
+
 Place = tuple[str, int]
 
 
@@ -114,7 +116,8 @@ class Trace:
 
     ``core_work`` [cores, WORK_COLUMNS]; ``core_cycles`` [cores, CORE_STATES]; ``link_busy_cycles`` and ``link_flits``
     [links]; ``critical_path`` cycles by (phase, resource); ``waiting_messages_most`` the high-water mark of messages
-    that waited for a link.
+    that waited for a link. ``deliveries`` holds single ones by DELIVERY_COLUMNS, those of a timeline up to a limit;
+    cycles are those of the timeline, io ports are numbered from the chip's cores on.
     """
 
     counts: CountTable
@@ -133,6 +136,7 @@ class Trace:
     critical_path: dict[tuple[str, str], int]
     waiting_messages_most: int
     timelines: tuple[Timeline, ...]
+    deliveries: dict[str, IntArray]
 
     def as_arrays(self) -> dict[str, NDArray[Any]]:
         """Return the facts as named arrays, for an .npz file; ``trace_from_arrays`` reads them again."""
@@ -154,6 +158,7 @@ class Trace:
         arrays |= {name: np.array(getattr(self, name), dtype=np.int64) for name in _SCALARS}
         for column in fields(GroupFacts):
             arrays[f"group_{column.name}"] = np.array([getattr(group, column.name) for group in self.groups])
+        arrays |= {f"delivery_{name}": values for name, values in self.deliveries.items()}
         for number, timeline in enumerate(self.timelines):
             for column in fields(Timeline):
                 arrays[f"timeline_{number}_{column.name}"] = np.asarray(getattr(timeline, column.name))
@@ -186,6 +191,7 @@ def trace_from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Trace:
             link_flits=arrays["link_flits"],
             critical_path=dict(zip(paths, arrays["critical_path_cycles"].tolist(), strict=True)),
             groups=tuple(_rows_of(GroupFacts, "group", arrays)),
+            deliveries={name: arrays[f"delivery_{name}"] for name in DELIVERY_COLUMNS},
             timelines=tuple(_timeline_of(arrays, number) for number in range(int(arrays["timelines"]))),
             **{name: int(arrays[name]) for name in _SCALARS},
         )

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from naive_network import NaiveMessage
 
 from neurosim import topology
-from neurosim.kernels.network_state import Messages, NetworkState, Targets
+from neurosim.engine.network_state import Messages, NetworkState, Targets
 from neurosim.topology import Mesh
 
 Send = tuple[int, int, int, int]  # slot, first, last, time

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import os
 import re
 import shlex
 import subprocess
@@ -19,6 +20,7 @@ from neurosim.trace import CORE_STATES, TRAFFIC_INDEX
 
 TREE = Path(__file__).parents[1]
 PAGES = [TREE / "README.md", *sorted((TREE / "docs").glob("*.md"))]
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(TREE)}
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 SMALLER = {'"784-800-800-10"': '"64-12-12-10"', '"mnist"': '"digits"', "epochs=5": "epochs=1", "seeds=3": "seeds=2"}
 """What the README's example is run with: the same lines, on a network and data that take seconds."""
@@ -81,7 +83,7 @@ def run_console(text: str, place: str) -> None:
         program, *arguments = shlex.split(command, comments=True)
         assert program == "neurosim", f"{place}: {command}"
         call = [sys.executable, "-m", "neurosim", *arguments]
-        result = subprocess.run(call, capture_output=True, text=True, timeout=300, check=False)
+        result = subprocess.run(call, capture_output=True, text=True, timeout=300, check=False, env=ENVIRONMENT)
         assert result.returncode == (2 if shown.startswith("neurosim: ") else 0), f"{place}: {result.stderr}"
         printed = result.stdout + result.stderr
         fits = not shown.strip() or doctest.OutputChecker().check_output(shown, printed, FLAGS)
@@ -121,7 +123,7 @@ def test_every_documented_option_exists():
         if named is None:
             continue
         call = [sys.executable, "-m", "neurosim", named[1], "--help"]
-        offered = subprocess.run(call, capture_output=True, text=True, timeout=60, check=True).stdout
+        offered = subprocess.run(call, capture_output=True, text=True, timeout=60, check=True, env=ENVIRONMENT).stdout
         wanted = set(re.findall(r"--[a-z][a-z-]+", section))
         assert {option for option in wanted if option not in offered} == set(), named[1]
 

@@ -14,7 +14,8 @@ from naive_network import NaiveMessage, simulate
 from network_traffic import Traffic, mesh, random_traffic, run_until, traffics, unicasts
 
 from neurosim.errors import SimulationError
-from neurosim.kernels import network_layout, network_state
+from neurosim.engine import network_state
+from neurosim.kernels import network_layout
 from neurosim.topology import tree_links
 
 BOOKSIM = Path(__file__).with_name("booksim_mesh8x8.csv")

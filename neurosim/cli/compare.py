@@ -31,9 +31,9 @@ def run_compare(
         bool, typer.Option("--tune", help="Pick each rule's learning rate on the validation split.")
     ] = False,
     weights: o.WeightsOption = "",
-    epochs: o.EpochsOption = o.UNSET,
-    batch_size: o.BatchSizeOption = o.UNSET,
-    lr: o.LrOption = o.UNSET,
+    epochs: o.EpochsOption = None,
+    batch_size: o.BatchSizeOption = None,
+    lr: o.LrOption = None,
     optimizer: o.OptimizerOption = "",
     activation: o.ActivationOption = "",
     loss: o.LossOption = "",
@@ -42,7 +42,7 @@ def run_compare(
     microbatch: o.MicrobatchOption = "",
     delivery: o.DeliveryOption = "",
     overlap: o.OverlapOption = "",
-    seed: o.SeedOption = o.UNSET,
+    seed: o.SeedOption = None,
     settings: o.SetOption = [],  # noqa: B006 - typer copies it
     out: o.OutOption = "",
     json: o.JsonOption = False,

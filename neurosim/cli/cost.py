@@ -18,10 +18,10 @@ def show_cost(
     rule: o.RuleOption = "bp",
     chip: o.ChipOption = "mesh64",
     per: Annotated[str, typer.Option("--per", metavar="WHAT", help="sample, step or epoch.")] = "step",
-    samples: Annotated[int, typer.Option("--samples", metavar="N", help="Samples of an epoch (60000).")] = o.UNSET,
+    samples: Annotated[int | None, typer.Option("--samples", metavar="N", help="Samples of an epoch (60000).")] = None,
     phases: Annotated[str, typer.Option("--phases", metavar="WHICH", help="all, or forward (inference).")] = "all",
     fidelity: Annotated[str, typer.Option("--fidelity", metavar="LEVEL", help="event or analytic.")] = "event",
-    batch_size: o.BatchSizeOption = o.UNSET,
+    batch_size: o.BatchSizeOption = None,
     optimizer: o.OptimizerOption = "",
     activation: o.ActivationOption = "",
     loss: o.LossOption = "",
@@ -30,7 +30,7 @@ def show_cost(
     microbatch: o.MicrobatchOption = "",
     delivery: o.DeliveryOption = "",
     overlap: o.OverlapOption = "",
-    seed: o.SeedOption = o.UNSET,
+    seed: o.SeedOption = None,
     settings: o.SetOption = [],  # noqa: B006 - typer copies it
     json: o.JsonOption = False,
 ) -> None:
@@ -44,7 +44,7 @@ def show_cost(
 
     if phases not in ("all", "forward"):
         raise DescriptionError(f"--phases {phases}: allowed are all and forward")
-    if samples != o.UNSET and per != "epoch":
+    if samples is not None and per != "epoch":
         raise DescriptionError(f"--samples {samples}: is the length of an epoch; add --per epoch")
     found = o.read_settings(
         settings,
@@ -74,7 +74,7 @@ def show_cost(
         chip=machine,
         recipe=recipe,
         per=per,  # type: ignore[arg-type] # checked there
-        samples=None if samples == o.UNSET else samples,
+        samples=samples,
         fidelity=fidelity,  # type: ignore[arg-type] # checked there
         forward_only=phases == "forward",
     )
@@ -92,11 +92,9 @@ def print_costs(costs: Costs) -> None:
 
     recipe, phases = costs.recipe, costs.phases
     total = costs.counts
-    title = (
-        f"{costs.network.name} under {costs.rule.name} on {costs.chip.name}, per {costs.per}: "
-        f"batch {recipe.batch_size}, microbatch {costs.placement.microbatch}, cores {costs.placement.cores_per_layer}, {recipe.delivery}, "
-        f"overlap {recipe.overlap}"
-    )
+    where = f"{costs.network.name} under {costs.rule.name} on {costs.chip.name}, per {costs.per}"
+    how = f"batch {recipe.batch_size}, microbatch {costs.placement.microbatch}, cores {costs.placement.cores_per_layer}"
+    title = f"{where}: {how}, {recipe.delivery}, overlap {recipe.overlap}"
     rows = []
     for name in COUNT_NAMES:
         if total[name]:

@@ -37,8 +37,8 @@ SetOption = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Any field of network, rule, chip or recipe; dfa:lr=0.3 for one."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-BatchSizeOption = Annotated[int, typer.Option("--batch-size", metavar="N", help="Samples of a step.")]
-LrOption = Annotated[float, typer.Option("--lr", metavar="RATE", help="Learning rate.")]
+BatchSizeOption = Annotated[int | None, typer.Option("--batch-size", metavar="N", help="Samples of a step.")]
+LrOption = Annotated[float | None, typer.Option("--lr", metavar="RATE", help="Learning rate.")]
 OptimizerOption = Annotated[str, typer.Option("--optimizer", metavar="NAME", help="sgd, momentum, rmsprop or adam.")]
 ActivationOption = Annotated[
     str, typer.Option("--activation", metavar="NAME", help="Of all hidden layers: tanh, sigmoid, relu or linear.")
@@ -52,19 +52,15 @@ OverlapOption = Annotated[str, typer.Option("--overlap", metavar="HOW", help="no
 TargetOption = Annotated[
     float, typer.Option("--target-accuracy", metavar="FRACTION", help="Cost is also given until this test accuracy.")
 ]
-EpochsOption = Annotated[int, typer.Option("--epochs", metavar="E", help="Epochs.")]
-SeedOption = Annotated[int, typer.Option("--seed", metavar="S", help="Seed of weights, feedback and order.")]
-
-UNSET = -1
-"""Stands for a number that was not given: the recipe's own holds."""
-
+EpochsOption = Annotated[int | None, typer.Option("--epochs", metavar="E", help="Epochs.")]
+SeedOption = Annotated[int | None, typer.Option("--seed", metavar="S", help="Seed of weights, feedback and order.")]
 
 def read_settings(texts: list[str], **options: Any) -> Settings:
     """Return the settings of ``--set`` texts and of the options that were given, which are recipe fields by name."""
     from neurosim.errors import DescriptionError
     from neurosim.settings import parse_settings
 
-    given = {name: value for name, value in options.items() if value not in (UNSET, "", None)}
+    given = {name: value for name, value in options.items() if value not in ("", None)}
     settings = parse_settings(texts)
     taken = {key for key, _ in settings.parts["recipe"]}
     for name, value in given.items():

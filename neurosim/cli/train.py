@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from neurosim.cli import options as o
 
@@ -17,9 +19,9 @@ def run_train(
     scale: o.ScaleOption = "",
     validation: o.ValidationOption = 0.0,
     weights: o.WeightsOption = "",
-    epochs: o.EpochsOption = o.UNSET,
-    batch_size: o.BatchSizeOption = o.UNSET,
-    lr: o.LrOption = o.UNSET,
+    epochs: o.EpochsOption = None,
+    batch_size: o.BatchSizeOption = None,
+    lr: o.LrOption = None,
     optimizer: o.OptimizerOption = "",
     activation: o.ActivationOption = "",
     loss: o.LossOption = "",
@@ -28,9 +30,10 @@ def run_train(
     microbatch: o.MicrobatchOption = "",
     delivery: o.DeliveryOption = "",
     overlap: o.OverlapOption = "",
-    seed: o.SeedOption = o.UNSET,
+    seed: o.SeedOption = None,
     settings: o.SetOption = [],  # noqa: B006 - typer copies it
     target_accuracy: o.TargetOption = 0.97,
+    trace: Annotated[str, typer.Option("--trace", metavar="WHICH", help="Messages kept: first or full.")] = "first",
     out: o.OutOption = "",
     json: o.JsonOption = False,
 ) -> None:
@@ -39,11 +42,14 @@ def run_train(
     from neurosim.chips import load_chip
     from neurosim.cli.output import print_json
     from neurosim.cli.waiting import announce_compilation, progress_bars
+    from neurosim.errors import DescriptionError
     from neurosim.rules import load_rule
     from neurosim.settings import check_rule_names
     from neurosim.training import prepare_dataset, train
     from neurosim.training.folder import write_training
 
+    if trace not in ("first", "full"):
+        raise DescriptionError(f"--trace {trace}: allowed are first and full")
     found = o.read_settings(
         settings,
         epochs=epochs,
@@ -75,6 +81,7 @@ def run_train(
                 dataset=data,
                 recipe=recipe,
                 weights=weights or None,
+                full_trace=trace == "full",
                 after_epoch=lambda epoch: progress(chosen.name, epoch, recipe.epochs),
             )
         summary = write_training(folder, trained, target_accuracy)
@@ -94,9 +101,8 @@ def print_training(summary: dict[str, Any], folder: str) -> None:
     )
     print(f"accuracy: train {summary['train_accuracy']:.2%}, test {summary['test_accuracy']:.2%}")
     spent = f"{human(summary['seconds_per_epoch'], 'seconds')} and {human(summary['joules_per_epoch'], 'joules')}"
-    print(
-        f"an epoch takes {spent} on the chip (microbatch {summary['microbatch']}, cores {summary['cores_per_layer']}, {summary['delivery']})"
-    )
+    print(f"an epoch takes {spent} on the chip, {summary['delivery']}")
+    print(f"microbatch {summary['microbatch']}, cores per layer {summary['cores_per_layer']}")
     target = summary["to_target"][summary["rule"]]
     wanted = f"{summary['target_accuracy']:.1%} test accuracy"
     if target["epochs"] is None:

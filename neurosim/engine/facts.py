@@ -32,7 +32,8 @@ def microbatch_counts(plan: Plan, batch: Microbatch, work: TaskWork) -> CountTab
     """Return the counts of one microbatch: those of its tasks, of what arrives, and of its messages."""
     table = empty_counts(plan.layout.depth)
     for group in plan.tasks.groups:
-        table.work[table.row(group.phase, group.layer)] += work.counts[group.first : group.first + group.count].sum(axis=0)
+        rows = work.counts[group.first : group.first + group.count]
+        table.work[table.row(group.phase, group.layer)] += rows.sum(axis=0)
     for arrivals in work.arrivals:
         table.work[table.row(arrivals.phase, arrivals.layer)] += arrivals.counts.sum(axis=0)
     for number, group_counts in enumerate(_traffic_by_group(plan, batch)):

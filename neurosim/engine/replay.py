@@ -1,7 +1,7 @@
 """Replay: an epoch whose steps overlap settles into a period; whole periods are skipped, the rest is simulated.
 
-At the start of step k's first task the state is everything that decides what happens next, relative to that cycle and to
-the step's first microbatch. When it equals the state of an earlier step, what lies between them repeats exactly.
+At the start of step k's first task the state is everything that decides what happens next, relative to that cycle and
+to the step's first microbatch. When it equals the state of an earlier step, what lies between them repeats exactly.
 """
 
 from __future__ import annotations

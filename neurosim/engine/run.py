@@ -16,14 +16,17 @@ from neurosim.engine.replay import simulate_epoch_with_replay
 from neurosim.engine.simulation import Simulation
 from neurosim.errors import SimulationError
 from neurosim.schedules import Microbatch, Plan
-from neurosim.trace import CountTable, GroupFacts, Timeline, Trace
+from neurosim.trace import DELIVERY_COLUMNS, CountTable, Timeline, Trace
+
+MOST_LOGGED = 20_000_000
+"""Single deliveries that a trace may hold: 40 bytes each."""
 
 
-def simulate(plan: Plan, chip: Chip, *, samples: int | None = None, log_rows: int = 0) -> Trace:
+def simulate(plan: Plan, chip: Chip, *, samples: int | None = None, log_rows: int | None = 0) -> Trace:
     """Return the trace of an epoch of ``samples`` samples, or of one step of the recipe's batch.
 
     Without overlap the chip is empty between microbatches, so their times add up and each distinct one is simulated
-    once; with overlap an epoch is one simulation. ``log_rows`` keeps that many single crossings and deliveries.
+    once; with overlap an epoch is one simulation. ``log_rows`` keeps that many single deliveries of each, None all.
 
     Raises:
         SimulationError: the chip is not the plan's, or a table passes what can be counted.
@@ -33,6 +36,8 @@ def simulate(plan: Plan, chip: Chip, *, samples: int | None = None, log_rows: in
             f"chip {chip.name!r}: the plan was made for chip {plan.layout.chip.name!r}; place and schedule for this one"
         )
     _check_countable(plan)
+    if log_rows is None:
+        log_rows = _all_deliveries(plan, samples)
     batch = plan.layout.recipe.batch_size
     total = batch if samples is None else samples
     full, short = divmod(total, batch)
@@ -42,13 +47,26 @@ def simulate(plan: Plan, chip: Chip, *, samples: int | None = None, log_rows: in
     return _simulate_epoch(plan, steps, total, log_rows)
 
 
+def _all_deliveries(plan: Plan, samples: int | None) -> int:
+    """Rows that a log of every delivery can need: those of a microbatch, or with overlap of an epoch."""
+    rows = int(plan.messages.copies.sum())
+    if plan.layout.recipe.overlap == "exact":
+        rows *= -(-(samples or plan.layout.recipe.batch_size) // plan.microbatch)
+    if rows > MOST_LOGGED:
+        raise SimulationError(
+            f"a full trace: up to {rows} deliveries, and at most {MOST_LOGGED} are kept; keep the first ones instead, "
+            "or simulate fewer samples"
+        )
+    return rows
+
+
 def _check_countable(plan: Plan) -> None:
     """A step's counts fit 64 bits with room to spare; otherwise say so before anything wraps around."""
     widths, recipe = plan.layout.widths, plan.layout.recipe
     synapses = sum(widths[i] * widths[i - 1] for i in range(1, len(widths)))
     most = recipe.batch_size * (synapses + sum(widths) * plan.layout.chip.cores) * 64 * 64
     if most >= 1 << 62:
-        raise SimulationError(f"batch_size = {recipe.batch_size}: a step of this network passes 64-bit counts; take less")
+        raise SimulationError(f"batch_size = {recipe.batch_size}: the counts of a step would pass 64 bits; take less")
 
 
 def _simulate_apart(plan: Plan, steps: Sequence[Sequence[Microbatch]], samples: int, log_rows: int) -> Trace:
@@ -82,6 +100,7 @@ def _simulate_apart(plan: Plan, steps: Sequence[Sequence[Microbatch]], samples: 
         critical_path=dict(path),
         waiting_messages_most=max(history.simulation.network.waiting_most for history, _ in histories),
         timelines=tuple(_timeline(history, count) for history, count in histories),
+        deliveries=_deliveries([history for history, _ in histories]),
     )
 
 
@@ -112,6 +131,7 @@ def _simulate_epoch(plan: Plan, steps: Sequence[Sequence[Microbatch]], samples: 
         critical_path=history.critical_path(repeat),
         waiting_messages_most=run.simulation.network.waiting_most,
         timelines=(_timeline(history, 1),),
+        deliveries=_deliveries([history]),
     )
 
 
@@ -171,3 +191,23 @@ def _timeline(history: History, times: int) -> Timeline:
         start_cycle=rows["start"],
         end_cycle=rows["end"],
     )
+
+
+def _deliveries(histories: list[History]) -> dict[str, IntArray]:
+    """Join the logs of single deliveries, each with the number of its timeline and of its message's group."""
+    columns: dict[str, list[IntArray]] = {name: [] for name in DELIVERY_COLUMNS}
+    for number, history in enumerate(histories):
+        log = history.simulation.network.deliveries
+        messages = history.plan.messages
+        found = {
+            "timeline": np.full(len(log), number, dtype=np.int64),
+            "slot": log["slot"],
+            "group": messages.group[log["message"]],
+            "from_core": messages.source_core[log["message"]],
+            "to_core": log["core"],
+            "entered_cycle": log["entered"],
+            "delivered_cycle": log["delivered"],
+        }
+        for name in DELIVERY_COLUMNS:
+            columns[name].append(np.asarray(found[name], dtype=np.int64))
+    return {name: np.concatenate(parts) for name, parts in columns.items()}

@@ -14,10 +14,10 @@ import numpy as np
 import simpy
 
 from neurosim.counts import IntArray
+from neurosim.engine.network_state import Messages, NetworkState, Targets
 from neurosim.engine.transports import Transports
 from neurosim.errors import SimulationError
 from neurosim.kernels.network_layout import NEVER
-from neurosim.kernels.network_state import Messages, NetworkState, Targets
 from neurosim.schedules import Microbatch, Plan
 from neurosim.schedules.edges import FROM_LAST, INTO_LAST
 from neurosim.topology import destination_sets
@@ -65,7 +65,8 @@ class Simulation:
         self._idle = [True] * (layout.chip.cores + layout.ports)
         self._waiting: list[list[tuple[int, ...]]] = [[] for _ in self._idle]
         self._core = plan.tasks.core.tolist()
-        self._key = list(zip(plan.tasks.rank.tolist(), plan.tasks.layer.tolist(), plan.tasks.slice.tolist(), strict=True))
+        order = (plan.tasks.rank.tolist(), plan.tasks.layer.tolist(), plan.tasks.slice.tolist())
+        self._key = list(zip(*order, strict=True))
         self._durations = [work.durations.tolist() for work in self.works]
         self._out_edges = _out_edges(plan)
         self._gates_of = _gates_of(plan)

@@ -13,8 +13,8 @@ from neurosim.schedules import Plan
 class Transports:
     """The messages of a mirrored rule that wait for two ends: the update of their source, the errors of their target.
 
-    The new weights of W_(l+1) for a core of layer l leave with a step's last microbatch, after that core's error(l, q) of
-    every q of the step; the errors of microbatches further back than the ``window`` are over by then.
+    The new weights of W_(l+1) for a core of layer l leave with a step's last microbatch, after that core's error(l, q)
+    of every q of the step; the errors of microbatches further back than the ``window`` are over by then.
     """
 
     def __init__(self, plan: Plan, window: int) -> None:

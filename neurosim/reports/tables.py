@@ -105,7 +105,7 @@ def _per_epoch(results: Results, rule: str) -> dict[str, float]:
     return {"seconds_per_epoch": (run["seconds"] / run["epoch"]).mean(), "joules_per_epoch": joules.mean()}
 
 
-def _error_phase(results: Results, rule: str) -> dict[str, float]:
+def _error_phase(results: Results, rule: str) -> dict[str, Any]:
     samples = results.batch_size
     transport_joules = transport_energy_pj(results, rule) * 1e-12 / samples
     moved = {

@@ -1,10 +1,10 @@
-"""The comparison on a terminal: three tables of at most 110 columns, and what their numbers are of."""
+"""The comparison on a terminal: three tables of at most 120 columns, and what their numbers are of."""
 
 from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import wrap
 from typing import Any, TextIO
@@ -15,7 +15,7 @@ from neurosim.reports.results import Results, listed
 from neurosim.reports.tables import comparison_table, von_neumann_table
 from neurosim.units import human
 
-WIDTH = 110
+WIDTH = 120
 """Columns of the widest line."""
 
 _NOTHING = "-"
@@ -29,7 +29,7 @@ _GROUPS = {
 }
 """Columns of the third table -> components of energy."""
 
-Record = Mapping[str, Any]
+Record = Mapping[Hashable, Any]
 
 
 @dataclass(frozen=True)
@@ -162,15 +162,17 @@ def _assumed(results: Results) -> list[str]:
 
 def _grids(history: pd.DataFrame, costs: pd.DataFrame, summary: Mapping[str, Any]) -> list[Grid]:
     results = Results(history, costs, summary)
+    chip = results.machine[0]
     records = comparison_table(history, costs, summary).to_dict("records")
     machines = von_neumann_table(history, costs, summary)
     grids = [
-        _grid(f"Accuracy, and what learning costs per sample on {results.machine[0]}", _learning_columns(results), records),
+        _grid(f"Accuracy, and what learning costs per sample on {chip}", _learning_columns(results), records),
         _grid("The error phase by itself, per sample", _error_columns(records), records),
     ]
     if machines["chip"].nunique() > 1:
         names = " and ".join(dict.fromkeys(machines["chip"]))
-        grids.append(_grid(f"Where the energy goes on {names}", _machine_columns(machines), machines.to_dict("records")))
+        columns = _machine_columns(machines)
+        grids.append(_grid(f"Where the energy goes on {names}", columns, machines.to_dict("records")))
     return grids
 
 
@@ -184,10 +186,10 @@ def _grid(title: str, columns: Sequence[Column], records: Sequence[Record]) -> G
 
 
 def _learning_columns(results: Results) -> list[Column]:
+    classes = results.history[["train_accuracy", "test_accuracy"]].notna().any(axis=None)
     columns: list[Column] = [
         ("rule", lambda row: str(row["rule"])),
-        ("test\naccuracy %", _accuracy),
-        ("train\n%", lambda row: _fixed(row["train_accuracy_percent"])),
+        *(_ACCURACY if classes else _LOSS),
         ("\nMACs", _shown("macs_per_sample", "")),
         ("memory\naccesses", _shown("memory_accesses_per_sample", "")),
         ("\nbit-hops", _shown("bit_hops_per_sample", "")),
@@ -264,7 +266,7 @@ def _share(parts: Sequence[str]) -> Callable[[Record], str]:
     return text
 
 
-def _accuracy(row: Record) -> str:
+def _test_accuracy(row: Record) -> str:
     spread = "" if _is_absent(row["test_accuracy_sd_percent"]) else f" ± {row['test_accuracy_sd_percent']:.2f}"
     return _fixed(row["test_accuracy_percent"]) + spread
 
@@ -275,6 +277,17 @@ def _fixed(value: float, places: int = 2) -> str:
 
 def _is_absent(value: Any) -> bool:
     return value is None or math.isnan(value)
+
+
+_ACCURACY: tuple[Column, ...] = (
+    ("test\naccuracy %", _test_accuracy),
+    ("train\n%", lambda row: _fixed(row["train_accuracy_percent"])),
+)
+_LOSS: tuple[Column, ...] = (
+    ("test\nloss", lambda row: _fixed(row["test_loss"], 4)),
+    ("train\nloss", lambda row: _fixed(row["train_loss"], 4)),
+)
+"""What stands for the accuracy where there are no classes."""
 
 
 def _plain(grid: Grid, width: int) -> str:

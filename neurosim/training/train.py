@@ -22,6 +22,9 @@ from neurosim.training.loop import EpochCost, run_training
 if TYPE_CHECKING:
     import pandas as pd
 
+FIRST_DELIVERIES = 10_000
+"""Single deliveries that a trace keeps of each kind of microbatch of a step, unless all are wanted."""
+
 TUNING_FACTORS = (0.1, 0.3, 1.0, 3.0, 10.0)
 TUNING_EPOCHS = 3
 
@@ -69,6 +72,7 @@ def train(
     validation: float = 0.0,
     weights: str | os.PathLike[str] | None = None,
     placement: Placement | None = None,
+    full_trace: bool = False,
     measure_angles: bool = True,
     after_epoch: Callable[[int], None] = lambda epoch: None,
     **settings: Any,
@@ -77,7 +81,7 @@ def train(
 
     ``dataset`` is a name, an .npz path or arrays; ``hidden_layers`` ("800,800") takes both ends of the network from it.
     ``settings`` are fields of the recipe (``epochs=5``, ``lr=0.1``). ``weights`` is a file to start from.
-    ``placement`` keeps a given one (compare uses one for all rules).
+    ``placement`` is one to keep. ``full_trace`` keeps every delivery of the simulated step, not only the first 10 000.
 
     Raises:
         NeurosimError: what was asked for does not exist, fit or match.
@@ -90,7 +94,7 @@ def train(
     warnings = check_rule(found, chosen, recipe)
     check_recipe(recipe, machine)
     placement = place(found, chosen, machine, recipe) if placement is None else placement
-    step = cost_placed(found, chosen, placement, recipe)
+    step = cost_placed(found, chosen, placement, recipe, log_rows=None if full_trace else FIRST_DELIVERIES)
     epoch = epoch_cost(found, chosen, placement, recipe, data.train_samples)
     memories = Memories(found, chosen, recipe)
     if weights is not None:

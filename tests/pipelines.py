@@ -1,0 +1,147 @@
+"""From a slow twin's case to the real classes: network, recipe, placement, plan and what they yield."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from naive_case import Case
+
+from neurosim.analytic import Analysis, analyse
+from neurosim.counts import WORK_COLUMNS
+from neurosim.engine import simulate
+from neurosim.networks import Network
+from neurosim.networks.network import Dense
+from neurosim.placement import Placement, place_on
+from neurosim.recipes import Recipe
+from neurosim.schedules import Plan, TaskTable, schedule
+from neurosim.trace import TRAFFIC_COLUMNS, CountTable, Trace
+
+CountKey = tuple[str, int, str, str]  # phase, layer, count, kind of value
+TaskKey = tuple[int, int, str, int, int]  # step, microbatch of the step, task, layer, core or port
+
+
+def network_of(case: Case) -> Network:
+    """Return the network of a case."""
+    layers = [
+        Dense(
+            units=units,
+            trainable=not case.trainable or case.trainable[number],
+            dropout=case.dropout[number] if case.dropout else 0.0,
+        )
+        for number, units in enumerate(case.widths[1:])
+    ]
+    return Network(name="case", inputs=case.widths[0], layers=tuple(layers))
+
+
+def recipe_of(case: Case) -> Recipe:
+    """Return the recipe of a case."""
+    return Recipe(
+        batch_size=case.batch,
+        loss=case.loss,  # type: ignore[arg-type]
+        targets=case.targets,  # type: ignore[arg-type]
+        optimizer=case.optimizer,  # type: ignore[arg-type]
+        delivery=case.delivery,  # type: ignore[arg-type]
+        overlap=case.overlap,  # type: ignore[arg-type]
+        window=case.window,
+        weight_decay=0.1 if case.weight_decay else 0.0,
+        clip_value=1.0 if case.clip_value else None,
+    )
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A case on its way through the real classes; connections are those that the real code has drawn."""
+
+    drawn: Case
+
+    @cached_property
+    def network(self) -> Network:
+        return network_of(self.drawn)
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        return recipe_of(self.drawn)
+
+    @cached_property
+    def placement(self) -> Placement:
+        case = self.drawn
+        return place_on(
+            self.network, case.rule, case.chip, self.recipe, cores=case.cores, microbatch=case.microbatch
+        )
+
+    @cached_property
+    def case(self) -> Case:
+        """The case with the connections of the placement."""
+        sparse = {layer: index.tolist() for layer, index in self.placement.connections.items()}
+        return replace(self.drawn, sparse=sparse)
+
+    @cached_property
+    def plan(self) -> Plan:
+        forward_only = self.drawn.phases == "forward"
+        return schedule(self.network, self.drawn.rule, self.placement, self.recipe, forward_only=forward_only)
+
+    @cached_property
+    def analysis(self) -> Analysis:
+        forward_only = self.drawn.phases == "forward"
+        return analyse(self.network, self.drawn.rule, self.placement, self.recipe, forward_only=forward_only)
+
+    @cached_property
+    def trace(self) -> Trace:
+        return simulate(self.plan, self.drawn.chip)
+
+
+def counted(table: CountTable) -> dict[CountKey, int]:
+    """Return {(phase, layer, count, kind): value} of a table, without zeros, as the slow twin counts."""
+    found: dict[CountKey, int] = {}
+    for row, (phase, layer) in enumerate(table.places):
+        columns = [*WORK_COLUMNS, *((name, "") for name in TRAFFIC_COLUMNS if "flit_hops_" not in name)]
+        for (name, kind), value in zip(columns, [*table.work[row], *table.traffic[row]], strict=False):
+            if value:
+                found[phase, layer, name, kind] = int(value)
+    return found
+
+
+def core_counted(trace: Trace) -> dict[tuple[int, str, str], int]:
+    """Return {(core, count, kind): value} of a trace, without zeros."""
+    rows, columns = np.nonzero(trace.core_work)
+    return {
+        (int(core), *WORK_COLUMNS[column]): int(trace.core_work[core, column])
+        for core, column in zip(rows.tolist(), columns.tolist(), strict=True)
+    }
+
+
+def role_of(table: TaskTable, cores: int, task: int) -> tuple[str, int, int]:
+    """Return (task's name, layer, core or port) of a task number."""
+    group = next(each for each in table.groups if each.first <= task < each.first + each.count)
+    core = int(table.core[task])
+    return group.kind, group.layer, core - cores if group.kind == "io" else core
+
+
+def step_sizes(batch: int, samples: int) -> list[int]:
+    """Return the samples of each step of an epoch."""
+    full, short = divmod(samples, batch)
+    return [batch] * full + [short] * bool(short)
+
+
+def task_times(pipeline: Pipeline, trace: Trace, samples: int) -> dict[TaskKey, tuple[int, int]]:
+    """Return {task: (start, end)} of an epoch, put together from a trace's timelines (nothing may be skipped)."""
+    plan, cores = pipeline.plan, pipeline.drawn.chip.cores
+    steps = [plan.microbatches(size) for size in step_sizes(pipeline.drawn.batch, samples)]
+    flight = [(step, number, batch) for step, batches in enumerate(steps) for number, batch in enumerate(batches)]
+    times: dict[TaskKey, tuple[int, int]] = {}
+    if pipeline.drawn.overlap == "exact":
+        (line,) = trace.timelines
+        for task, q, start, end in zip(line.task, line.microbatch, line.start_cycle, line.end_cycle, strict=True):
+            times[(*flight[q][:2], *role_of(plan.tasks, cores, int(task)))] = (int(start), int(end))
+        return times
+    classes = list(Counter(batch for *_, batch in flight))
+    now = 0
+    for step, number, batch in flight:
+        line = trace.timelines[classes.index(batch)]
+        for task, start, end in zip(line.task, line.start_cycle, line.end_cycle, strict=True):
+            times[step, number, *role_of(plan.tasks, cores, int(task))] = (now + int(start), now + int(end))
+        now += line.makespan_cycles + pipeline.drawn.chip.barrier_cycles
+    return times
