@@ -21,7 +21,7 @@ help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
 
 compare: $(VENV)/installed
-	$(BIN)/neurosim compare --network 64-100-100-10 --dataset digits --rules bp,fa,dfa,sdfa,ssdfa --chip mesh64 --seeds 3
+	$(BIN)/neurosim compare --network 64-100-100-10 --dataset digits --rules bp,fa,dfa,sdfa,ssdfa --chip mesh64 --seeds 3 --epochs 30 --target-accuracy 0.95
 
 # Every step runs, so that one call shows all that is wrong; the last lines name the steps that failed.
 define step

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import strategies as st
 from naive_case import Case
 
-from neurosim.chips import Channel, Chip, Core, Io, LinkRates, Memory, Noc, Widths
+from neurosim.chips import Channel, Chip, Core, Io, LinkRates, Memory, Noc, PhaseRates, Widths
 from neurosim.rules import RULES, Feedback, Rule
 
 MORE_RULES = [
@@ -19,6 +20,9 @@ MORE_RULES = [
     Rule("dfa-generated", error="output", feedback=Feedback(storage="generated")),
     Rule("sdfa-generated", error="output", feedback=Feedback(connections=2, storage="generated")),
     Rule("drtp-generated", error="target", feedback=Feedback(storage="generated")),
+    Rule("sign-sdfa", error="output-sign", feedback=Feedback(connections=2)),
+    Rule("sign-ssdfa-generated", error="output-sign", feedback=Feedback(connections=1, storage="generated")),
+    Rule("bp-one", error="next", matrix="sign", feedback=Feedback(magnitude="one")),
 ]
 ALL_RULES = [*RULES.values(), *MORE_RULES]
 
@@ -52,6 +56,12 @@ def tiny_chip(**changes: Any) -> Chip:
     return Chip(**{**fields, **changes})
 
 
+def barrier(case: Case, cycles: int) -> Case:
+    """Return the case without overlap on a chip that stops for so many cycles after every microbatch."""
+    chip = case.chip.model_copy(update={"barrier_cycles": cycles})
+    return replace(case, chip=chip, overlap="none")
+
+
 def channel_chip(cache_bytes: int, reuse: str = "layer", **changes: Any) -> Chip:
     """Return a one-core chip whose memories lie behind a channel."""
     channel = Channel(
@@ -67,7 +77,7 @@ def chips(draw: st.DrawFn) -> Chip:
     small, bits = st.integers(1, 4), st.sampled_from([1, 3, 8, 16, 24])
     routers = st.tuples(st.integers(0, columns - 1), st.integers(0, rows - 1))
     ports = draw(st.lists(routers, min_size=1, max_size=2, unique=True))
-    east = LinkRates(link_bits=draw(st.none() | bits), hop_cycles=draw(st.none() | small))
+    rates = st.builds(LinkRates, link_bits=st.none() | bits, hop_cycles=st.none() | small)
     memory = {"words_per_cycle": draw(small), "word_bits": draw(st.sampled_from([2, 8, 16]))}
     core = {
         "pipeline_cycles": draw(st.integers(0, 3)),
@@ -75,6 +85,7 @@ def chips(draw: st.DrawFn) -> Chip:
         "elementwise_per_cycle": draw(small),
         "generate_per_cycle": draw(small),
         "neuron_memory": tiny_chip().core.neuron_memory.model_copy(update=memory),
+        "error": PhaseRates(elementwise_per_cycle=draw(st.none() | small)),
     }
     noc = {
         "cores_per_router": draw(st.integers(1, 2)),
@@ -84,7 +95,7 @@ def chips(draw: st.DrawFn) -> Chip:
         "max_packet_flits": draw(st.integers(1, 6)),
         "hop_cycles": draw(small),
         "port_cycles": draw(st.integers(0, 2)),
-        "east": east,
+        **{direction: draw(rates) for direction in draw(st.sets(st.sampled_from(["east", "west", "north", "south"])))},
     }
     return tiny_chip(
         grid=(columns, rows),
@@ -97,17 +108,22 @@ def chips(draw: st.DrawFn) -> Chip:
     )
 
 
+def channel_chips() -> st.SearchStrategy[Chip]:
+    """Draw a chip behind a channel: small caches and large ones, both ends of reuse."""
+    return st.builds(channel_chip, st.sampled_from([16, 64, 200, 4096]), st.sampled_from(["layer", "ideal"]))
+
+
 @st.composite
-def cases(draw: st.DrawFn, /, chip: Chip | None = None, **fixed: Any) -> Case:
+def cases(draw: st.DrawFn, /, chip: Chip | st.SearchStrategy[Chip] | None = None, **fixed: Any) -> Case:
     """Draw a case of any rule, with layers on any cores (shared ones too); ``fixed`` fields stay as given."""
-    chip = chip or draw(chips())
+    chip = chip if isinstance(chip, Chip) else draw(chip or chips())
     rule: Rule = fixed.pop("rule", None) or draw(st.sampled_from(ALL_RULES))
     widths = tuple(draw(st.lists(st.integers(1, 5), min_size=2, max_size=4)))
     depth, outputs = len(widths) - 1, widths[-1]
     targets = draw(st.sampled_from(["labels", "labels", "dense"]))
-    if rule.sparse and outputs < 2:
-        widths, outputs = (*widths[:-1], 3), 3
-    connections = min(rule.feedback.connections or 0, outputs)
+    connections = rule.feedback.connections or 0
+    if outputs < connections:
+        widths, outputs = (*widths[:-1], connections), connections
     choose = st.lists(st.integers(0, outputs - 1), min_size=connections, max_size=connections, unique=True)
     sparse = {layer: [draw(choose) for _ in range(widths[layer])] for layer in range(1, depth) if rule.sparse}
     all_cores = st.permutations(range(chip.cores))

@@ -192,7 +192,8 @@ def _waits(graph: Graph, key: Key, at: int) -> set[Key]:
         return (*when, task, of, core)
 
     if name == "io":
-        outputs = _everywhere(graph, early, "error", graph.case.depth)
+        output = "error" if graph.case.phases == "all" and graph.case.has_error(graph.case.depth) else "forward"
+        outputs = _everywhere(graph, early, output, graph.case.depth)
         before = {here("io", 0, graph.flight[at - 1])} if at else set()
         return before | outputs | _done_with(graph, early, 1)
     if name == "forward":

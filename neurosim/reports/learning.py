@@ -50,7 +50,7 @@ def draw_learning_joules(results: Results) -> Figure | None:
 
 def _draw_learning(results: Results, against: str) -> Figure | None:
     curves = results.curves if against != "epoch" else results.history
-    if against not in curves or not np.isfinite(curves[against]).any():
+    if against not in curves or not curves[against].max() > 0:
         return None
     classes = bool(np.isfinite(curves[["train_accuracy", "test_accuracy"]]).any(axis=None))
     rules = [rule for rule in results.rules if rule in set(curves["rule"])]
@@ -65,8 +65,9 @@ def _draw_learning(results: Results, against: str) -> Figure | None:
         _accuracy_axis(right, curves, results)
     else:
         for ax, column in ((left, "train_loss"), (right, "test_loss")):
-            _lines(ax, curves.assign(shown=curves[column]), against, column, looks)
-            ax.set_ylabel(f"{'training' if column == 'train_loss' else 'test'} loss (mean per sample)")
+            name = "training loss" if column == "train_loss" else "test loss"
+            _lines(ax, curves.assign(shown=curves[column]), against, name, looks)
+            ax.set_ylabel(f"{name} (mean per sample)")
     for ax in (left, right):
         _x_axis(ax, against)
     handles = [*left.get_legend_handles_labels()[0], *_target_line(right, results if classes else None)]
@@ -126,6 +127,8 @@ def _x_axis(ax: Axes, against: str) -> None:
 def _error_axis(ax: Axes, shown: pd.Series[float]) -> None:
     """Make the training error logarithmic, so that small errors can be told apart, and linear down to 0."""
     least, most = shown.min(), shown.max()
+    if shown.isna().all():
+        least, most = 1.0, 100.0
     ax.set_yscale("symlog", linthresh=_LEAST_PERCENT)
     ticks = [0, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100]
     bottom = 0.0 if least < _LEAST_PERCENT else max(tick for tick in ticks if tick <= least)
@@ -170,7 +173,7 @@ def draw_alignment(results: Results) -> Figure | None:
         if any(_is_drawn(results.history, rule, f"{name}_{layer}") for name, layer in panels)
     ]  # fmt: skip
     looks = rule_looks(rules)
-    figure = new_figure(max(NARROW, 1.2 + 2.7 * len(layers)), 1.5 + 2.0 * len(names))
+    figure = new_figure(max(NARROW, 1.2 + 2.7 * len(layers)), 1.5 + 2.3 * len(names))
     axes = figure.subplots(len(names), len(layers), squeeze=False, sharex=True, sharey="row")
     for row, name in enumerate(names):
         for column, layer in enumerate(layers):

@@ -140,8 +140,11 @@ def foot(figure: Figure, handles: Sequence[Artist], *, columns: int = 5, note: s
     """Put the legend of all panels below them, under a note in small print."""
     if not handles:
         return
+    longest = max(len(str(handle.get_label())) for handle in handles)
+    room = int(figure.get_figwidth() / (0.6 + 0.06 * longest))  # inches of a sample line and of a letter
     legend = figure.legend(
-        handles=list(handles), loc="outside lower center", ncols=min(columns, len(handles)), handlelength=3.0,
+        handles=list(handles), loc="outside lower center", handlelength=3.0,
+        ncols=max(1, min(columns, room, len(handles))),
         title=fill(note, int(figure.get_figwidth() * 18)) or None, title_fontsize=7.5,
     )  # fmt: skip
     legend.get_title().set_multialignment("center")

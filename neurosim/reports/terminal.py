@@ -157,7 +157,8 @@ def _mirrors(table: pd.DataFrame) -> list[str]:
 
 def _assumed(results: Results) -> list[str]:
     count = len(results.summary.get("assumed") or ())
-    return [f"{count} numbers of {results.machine[0]} are assumed: `neurosim check` names them."] if count else []
+    what = "1 number of {} is" if count == 1 else f"{count} numbers of {{}} are"
+    return [f"{what.format(results.machine[0])} assumed; summary.json lists them."] if count else []
 
 
 def _grids(history: pd.DataFrame, costs: pd.DataFrame, summary: Mapping[str, Any]) -> list[Grid]:

@@ -90,25 +90,31 @@ def draw_memory_accesses(results: Results) -> Figure | None:
         }
 
     panels = {"whole step": parts(None), **{f"{phase} phase": parts(phase) for phase in _WORK_PHASES}}
-    return _draw_panels(
-        results, panels, _ACCESS_LOOKS, "memory accesses per sample (values)", "", "Memory accesses by kind and phase",
-        note="Each panel has an axis of its own. Whole step: with the arrival of inputs and labels.",
-    )  # fmt: skip
+    note = "Each panel has an axis of its own. Whole step: with the arrival of inputs and labels."
+    figure = _draw_panels(results, panels, _ACCESS_LOOKS, note)
+    for ax in figure.axes:
+        ax.set_xlabel("memory accesses per sample (values)")
+        si_axis(ax.xaxis)
+    title(figure, "Memory accesses by kind and phase", results)
+    return figure
 
 
 def draw_energy(results: Results) -> Figure | None:
     """Energy per sample by component, phase and rule."""
-    names = results.energy_components
     panels = {
         "whole step": _joules(results, results.machine, None),
         **{f"{phase} phase": _joules(results, results.machine, phase) for phase in _WORK_PHASES},
     }
-    return _draw_panels(
-        results, panels, looks_of(names, COMPONENT_LOOKS), "energy per sample (J)", "J",
-        "Energy by component and phase",
-        note="Each panel has an axis of its own. Whole step: with static power, barriers and arriving inputs, which "
-        "belong to no phase of work.",
-    )  # fmt: skip
+    note = (
+        "Each panel has an axis of its own. Whole step: with static power, barriers and arriving inputs, which belong "
+        "to no phase of work."
+    )
+    figure = _draw_panels(results, panels, looks_of(results.energy_components, COMPONENT_LOOKS), note)
+    for ax in figure.axes:
+        ax.set_xlabel("energy per sample (J)")
+        si_axis(ax.xaxis, "J")
+    title(figure, "Energy by component and phase", results)
+    return figure
 
 
 def _joules(results: Results, machine: Machine, phase: str | None) -> dict[str, list[float]]:
@@ -121,22 +127,16 @@ def _joules(results: Results, machine: Machine, phase: str | None) -> dict[str, 
     }
 
 
-def _draw_panels(
-    results: Results, panels: Mapping[str, Parts], looks: Mapping[str, Look], label: str, unit: str, what: str, *,
-    note: str,
-) -> Figure:  # fmt: skip
+def _draw_panels(results: Results, panels: Mapping[str, Parts], looks: Mapping[str, Look], note: str) -> Figure:
+    """Draw four panels of stacked bars with one legend."""
     figure = new_figure(WIDE, 2 * rows_height(len(results.rules), each=0.21) + 1.6)
-    axes = figure.subplots(2, 2, sharey=True).flat
-    for ax, (name, parts) in zip(axes, panels.items(), strict=True):
+    for ax, (name, parts) in zip(figure.subplots(2, 2, sharey=True).flat, panels.items(), strict=True):
         stacked(ax, results.rules, parts, looks)
         ax.set_title(name)
-        ax.set_xlabel(label)
-        si_axis(ax.xaxis, unit)
     mirrored = [rule for rule in results.rules if has_transport(results, rule)]
     if mirrored:
         note += f" The new weights of {', '.join(mirrored)} are sent in the update phase."
     foot(figure, part_handles(present(list(looks), panels.values()), looks), columns=6, note=note)
-    title(figure, what, results)
     return figure
 
 
@@ -146,7 +146,7 @@ def draw_machines(results: Results) -> Figure | None:
         return None
     looks = looks_of(results.energy_components, COMPONENT_LOOKS)
     panels = {machine[0]: _joules(results, machine, None) for machine in results.compared}
-    figure = new_figure(WIDE, 2 * rows_height(len(results.rules), each=0.21) + 1.6)
+    figure = new_figure(max(WIDE, 4.5 * len(panels)), 2 * rows_height(len(results.rules), each=0.21) + 1.8)
     axes = figure.subplots(2, len(panels), sharey=True, squeeze=False)
     most = max(sum(_column(parts, n)) for parts in panels.values() for n in range(len(results.rules)))
     for column, (name, parts) in enumerate(panels.items()):
@@ -157,11 +157,11 @@ def draw_machines(results: Results) -> Figure | None:
         absolute.set_xlabel("energy per sample (J)")
         si_axis(absolute.xaxis, "J")
         draw_shares(shares, results.rules, parts, looks)
-        shares.set_xlabel(f"share of the energy, {name} (%)")
+        shares.set_title(f"{name}, shares")
+        shares.set_xlabel("share of the energy (%)")
     note = "Above, one axis for all machines."
     foot(figure, part_handles(present(list(looks), panels.values()), looks), columns=6, note=note)
-    names = " beside ".join(panels)
-    title(figure, f"Where the energy goes: {names}", results)
+    title(figure, f"Where the energy goes: {', '.join(panels)}", results)
     return figure
 
 

@@ -39,21 +39,17 @@ class Edges(NamedTuple):
 
 def build_edges(layout: Layout, task_of: TaskOf, local: list[IntArray]) -> Edges:
     """Return all edges of the plan; ``local`` holds the pairs [., 2] that stand for messages a core need not send."""
-    rows = [np.concatenate(local)] if local else []
-    parts = [(pairs, 0, ALWAYS) for pairs in rows]
-    parts += [(pairs, 0, ALWAYS) for pairs in _within_microbatch(layout, task_of)]
+    parts = [(pairs, 0, ALWAYS) for pairs in (*local, *_within_microbatch(layout, task_of))]
     parts += [(pairs, offset, INTO_LAST) for pairs, offset in _last_reads(layout, task_of)]
     gates: list[Gate] = []
     if layout.recipe.overlap == "exact":
         parts += _between_microbatches(layout, task_of)
         gates = _window_gates(layout, task_of)
-    columns = [
-        np.concatenate([pairs[:, 0] for pairs, _, _ in parts]),
-        np.concatenate([pairs[:, 1] for pairs, _, _ in parts]),
-        np.concatenate([np.full(len(pairs), offset, dtype=np.int64) for pairs, offset, _ in parts]),
-        np.concatenate([np.full(len(pairs), condition, dtype=np.int64) for pairs, _, condition in parts]),
-    ]
-    return Edges(*columns, gates=tuple(gates))
+    pairs = np.concatenate([np.zeros((0, 2), dtype=np.int64), *(part[0] for part in parts)])
+    counts = [len(part[0]) for part in parts]
+    offset = np.repeat(np.array([part[1] for part in parts], dtype=np.int64), counts)
+    condition = np.repeat(np.array([part[2] for part in parts], dtype=np.int64), counts)
+    return Edges(pairs[:, 0], pairs[:, 1], offset, condition, tuple(gates))
 
 
 def _within_microbatch(layout: Layout, task_of: TaskOf) -> Iterator[IntArray]:

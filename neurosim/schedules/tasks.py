@@ -92,8 +92,8 @@ class TaskTable:
         counts = np.concatenate([group_counts for group_counts, _ in found])
         mac_cycles = np.concatenate([group_cycles for _, group_cycles in found])
         cycles = self._resource_cycles(counts, mac_cycles)
-        core = self.layout.chip.core
-        durations = np.maximum(1, cycles.max(axis=1) + core.pipeline_cycles)
+        inside, channel = cycles[:, : RESOURCES.index("channel")], cycles[:, RESOURCES.index("channel")]
+        durations = np.maximum(np.maximum(1, inside.max(axis=1) + self.layout.chip.core.pipeline_cycles), channel)
         ports = self.core >= self.layout.chip.cores
         per_cycle = self.layout.chip.io.io_bits_per_cycle
         durations[ports] = np.maximum(1, -(-self._io_bits(batch) // per_cycle))
