@@ -37,8 +37,8 @@ def bound_run(layout: Layout, microbatches: Mapping[Microbatch, int]) -> Bound:
     grid, table = mesh(layout.chip), build_tasks(layout)
     traffic = list(flows(layout, grid))
     parts = [(times, *_microbatch_bound(layout, grid, table, traffic, b)) for b, times in microbatches.items()]
-    core_cycles = int(sum(times * core for times, _, core, _ in parts).max())
-    link_cycles = int(sum(times * link for times, _, _, link in parts).max())
+    core_cycles = int(np.sum([times * core for times, _, core, _ in parts], axis=0).max())
+    link_cycles = int(np.sum([times * link for times, _, _, link in parts], axis=0).max())
     if layout.recipe.overlap == "exact":
         path = max(cycles for _, cycles, _, _ in parts)
         return Bound(path, core_cycles, link_cycles, max(path, core_cycles, link_cycles))
@@ -143,6 +143,9 @@ class _CriticalPath:
         arrivals = arrival_cycles(self.layout, self.grid, flow, ends[flow.source_cores], self.samples)
         at_core = np.full(self.layout.chip.cores, NEVER, dtype=np.int64)
         at_core[flow.destinations] = arrivals
+        # What a core needs from itself is there when it ends, without a message.
+        own = flow.source_cores[np.isin(flow.source_cores, flow.destinations) & (kind != "io")]
+        at_core[own] = np.maximum(at_core[own], ends[own])
         for target in targets:
             if target in self.ready:
                 waiting = self.ready[target]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from neurosim.chips import Chip, assumed, load_chip
 from neurosim.comparisons.result import Comparison, RuleResult, reach_target
 from neurosim.datasets import Dataset, check_fits
+from neurosim.descriptions import override
 from neurosim.errors import DescriptionError, NeurosimError
 from neurosim.feedback import draw_feedback, unused_outputs
 from neurosim.networks import Network
@@ -178,11 +179,20 @@ class Job:
         for step in steps.values():
             frames.append(cost_placed(self.network, step.rule, step.placement, other).labelled_frame)
         if not self.chip.behind_channel:
-            machine = load_chip("von_neumann")
-            recipe = merge_recipe(self.recipe, {"microbatch": "auto"})
-            for rule, placement in self._place(machine, recipe):
-                frames.append(cost_placed(self.network, rule, placement, recipe).labelled_frame)
+            frames += self._von_neumann_frames()
         return pd.concat(frames, ignore_index=True)
+
+    def _von_neumann_frames(self) -> Iterator[pd.DataFrame]:
+        """Costs on a von Neumann machine: nothing survives in its cache between layers, and the compulsory bound.
+
+        The truth lies between the two, so both are shown.
+        """
+        recipe = merge_recipe(self.recipe, {"microbatch": "auto"})
+        machine = load_chip("von_neumann")
+        for chip in (machine, override(machine, "channel.reuse", "ideal")):
+            name = machine.name if chip is machine else f"{machine.name} (reuse ideal)"
+            for rule, placement in self._place(chip, recipe):
+                yield cost_placed(self.network, rule, placement, recipe).labelled_frame.assign(chip=name)
 
     def _summary(self, steps: Mapping[str, Costs], history: pd.DataFrame, target: float) -> dict[str, Any]:
         first = next(iter(steps.values()))
@@ -201,10 +211,9 @@ class Job:
             "cores_unused": self.chip.cores - first.placement.cores_used,
             "target_accuracy": target,
             "to_target": reach_target(history, target),
-            "rules": {
-                name: {"optimizer": recipe.optimizer, "lr": recipe.lr, "init": recipe.init}
-                for name, recipe in self.recipes.items()
-            },
+            "optimizer": self.recipe.optimizer,
+            "lr": {name: recipe.lr for name, recipe in self.recipes.items()},
+            "init": {name: recipe.init for name, recipe in self.recipes.items()},
             "tuned": {
                 name: [{"lr": lr, "validation_accuracy": accuracy} for lr, accuracy in found.items()]
                 for name, found in self.tuned.items()

@@ -82,7 +82,7 @@ def _simulate_apart(plan: Plan, steps: Sequence[Sequence[Microbatch]], samples: 
     barrier_cycles = barriers * plan.layout.chip.barrier_cycles
     if barrier_cycles:
         path["update", "barrier"] += barrier_cycles
-    core_cycles = sum(history.core_cycles(Repeat()) * count for history, count in histories)
+    core_cycles = np.sum([history.core_cycles(Repeat()) * count for history, count in histories], axis=0)
     core_cycles[:, -1] += barrier_cycles
     link_facts = [(history.simulation.network.link_facts(), count) for history, count in histories]
     group = _sum_groups([(history.simulation.network.group_facts(), count) for history, count in histories])
@@ -94,8 +94,8 @@ def _simulate_apart(plan: Plan, steps: Sequence[Sequence[Microbatch]], samples: 
         makespan_cycles=makespan + barrier_cycles,
         barriers=barriers,
         core_cycles=core_cycles,
-        link_busy_cycles=sum(facts["busy_cycles"] * count for facts, count in link_facts),
-        link_flits=sum(facts["flits"] * count for facts, count in link_facts),
+        link_busy_cycles=np.sum([facts["busy_cycles"] * count for facts, count in link_facts], axis=0),
+        link_flits=np.sum([facts["flits"] * count for facts, count in link_facts], axis=0),
         groups=tuple(group_facts(plan, group, list(times.items()))),
         critical_path=dict(path),
         waiting_messages_most=max(history.simulation.network.waiting_most for history, _ in histories),
@@ -137,15 +137,11 @@ def _simulate_epoch(plan: Plan, steps: Sequence[Sequence[Microbatch]], samples: 
 
 def _trace(plan: Plan, times: list[tuple[Microbatch, int]], **facts: Any) -> Trace:
     """Add the counts to the facts of time, and hold the one against the other."""
-    tables, core_work = [], 0
-    for batch, count in times:
-        work = plan.tasks.work(batch)
-        tables.append(microbatch_counts(plan, batch, work).scaled(count))
-        core_work = core_work + core_counts(plan, work).astype(object) * count
-    counts = reduce(CountTable.plus, tables)
+    works = [(batch, plan.tasks.work(batch), count) for batch, count in times]
+    tables = [microbatch_counts(plan, batch, work).scaled(count) for batch, work, count in works]
     trace = Trace(
-        counts=counts,
-        core_work=np.asarray(core_work),
+        counts=reduce(CountTable.plus, tables),
+        core_work=np.sum([core_counts(plan, work).astype(object) * count for _, work, count in works], axis=0),
         cores=plan.layout.chip.cores,
         cores_used=plan.layout.placement.cores_used,
         outputs=plan.layout.outputs,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 import numpy as np
 import simpy
@@ -185,12 +186,12 @@ class Simulation:
         event.callbacks.append(self._on_ready)
 
     def _on_ready(self, event: simpy.Event) -> None:
-        microbatch, task = event.value
+        microbatch, task = cast("tuple[int, int]", event.value)
         del self.scheduled[microbatch, task]
         self._make_ready(microbatch, task, int(self.environment.now))
 
     def _on_end(self, event: simpy.Event) -> None:
-        self._ended.append(event.value)
+        self._ended.append(cast("tuple[int, int]", event.value))
 
     def _make_ready(self, microbatch: int, task: int, ready: int) -> None:
         core = self._core[task]

@@ -292,7 +292,8 @@ def _add_sparse_errors(builder: MessageBuilder) -> None:
     for core, outputs in held.items():
         task = builder.task_of["error", layout.depth][core]
         link = builder.mesh.injection_link(core)
-        source = Senders(*(np.array([v], dtype=np.int64) for v in (task, core, link, each)))
+        task_at, core_at, link_at, bits = np.array([[task], [core], [link], [each]], dtype=np.int64)
+        source = Senders(task_at, core_at, link_at, bits)
         if layout.recipe.delivery == "multicast":
             for output in sorted(outputs):
                 _send_elements(builder, source, used[:, :, [output]], multicast=True)
@@ -305,7 +306,7 @@ def _send_elements(
 ) -> None:
     """Send some outputs of one core; ``used`` [hidden layers, cores, outputs] says where each is needed."""
     layout = builder.layout
-    needed = used.any(axis=2)
+    needed = np.asarray(used.any(axis=2))
     destinations = np.flatnonzero(needed.any(axis=0))
     if len(destinations) == 0:
         return

@@ -13,7 +13,7 @@ def route_crossings(grid: Mesh, sources: IntArray, cores: IntArray) -> IntArray:
     from_y, from_x = np.divmod(sources // grid.stride, grid.columns)
     to_y, to_x = np.divmod(cores // grid.cores_per_router, grid.columns)
     dx, dy = to_x - from_x, to_y - from_y
-    return np.maximum(np.stack([dx, -dx, -dy, dy]), 0)
+    return np.asarray(np.maximum(np.stack([dx, -dx, -dy, dy]), 0), dtype=np.int64)
 
 
 def tree_crossings(grid: Mesh, sources: IntArray, sets: DestinationSets, index: int) -> IntArray:

@@ -49,7 +49,7 @@ def product_cycles(layout: Layout, rows: IntArray | int, columns: IntArray | int
     lanes_r, lanes_c = layout.chip.core.lanes
     folds = -(-np.asarray(rows, dtype=np.int64) // lanes_r) * groups_of(layout, columns)
     if layout.chip.core.systolic:
-        return np.maximum(folds * (np.asarray(terms) + lanes_r + lanes_c - 2) - 1, 0)
+        return np.asarray(np.maximum(folds * (np.asarray(terms) + lanes_r + lanes_c - 2) - 1, 0), dtype=np.int64)
     return folds * np.asarray(terms, dtype=np.int64)
 
 

@@ -1,0 +1,202 @@
+"""place(): which core holds which neurons, synapses and feedback, and how many samples it keeps at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from neurosim.chips import Chip
+from neurosim.counts import IntArray
+from neurosim.errors import PlacementError
+from neurosim.feedback import draw_feedback
+from neurosim.networks import Network
+from neurosim.placement.apportion import apportion, core_order, slice_starts
+from neurosim.placement.memory import RuleMemory, error_layers, outputs_held, trained_layers, used_outputs
+from neurosim.recipes import Recipe
+from neurosim.rules import Rule
+
+__all__ = [
+    "Placement",
+    "core_order",
+    "error_layers",
+    "outputs_held",
+    "place",
+    "place_together",
+    "slice_starts",
+    "stored_bits",
+    "trained_layers",
+    "used_outputs",
+    "with_connections",
+]
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Slices of neurons on cores, the microbatch, and the memory each core needs.
+
+    ``cores[l]`` are the core numbers of layer l (1..L; entry 0 is empty) in slice order, ``starts[l]`` [c_l + 1] the
+    neurons at which its slices begin; ``connections[l]`` [n_l, s] the outputs that feed each hidden neuron of a
+    sparse rule; ``neuron_bits`` and ``synapse_bits`` [cores] what is stored.
+    """
+
+    chip: Chip
+    cores: tuple[IntArray, ...]
+    starts: tuple[IntArray, ...]
+    microbatch: int
+    connections: dict[int, IntArray]
+    neuron_bits: IntArray
+    synapse_bits: IntArray
+
+    @property
+    def cores_per_layer(self) -> list[int]:
+        """c_1..c_L."""
+        return [len(cores) for cores in self.cores[1:]]
+
+    @property
+    def cores_used(self) -> int:
+        """How many different cores hold neurons."""
+        return len(np.unique(np.concatenate(self.cores[1:])))
+
+    def sizes(self, layer: int) -> IntArray:
+        """Neurons of each slice of ``layer`` [c_l]."""
+        return np.diff(self.starts[layer])
+
+
+def place(network: Network, rule: Rule, chip: Chip, recipe: Recipe) -> Placement:
+    """Return the placement of ``network`` for one rule.
+
+    Raises:
+        PlacementError: a layer needs more cores than it has neurons, the chip has too few cores, or no microbatch fits.
+    """
+    return place_together(network, [rule], chip, recipe)[0]
+
+
+def place_together(network: Network, rules: Sequence[Rule], chip: Chip, recipe: Recipe) -> list[Placement]:
+    """Return one placement per rule with the same slices and the same microbatch for all.
+
+    The cores needed at m = 1 are the maximum over the rules and the microbatch is the smallest 'auto' of the rules:
+    anything else would compare placements and not rules.
+    """
+    connections = [_draw_connections(network, rule, recipe) for rule in rules]
+    memories = [RuleMemory(network, rule, chip, recipe, found) for rule, found in zip(rules, connections, strict=True)]
+    cores, starts = apportion(network, chip, memories)
+    microbatch = _choose_microbatch(memories, cores, starts, chip, recipe)
+    placements = []
+    for memory, found in zip(memories, connections, strict=True):
+        neuron_bits, synapse_bits = memory.bits(cores, starts, microbatch)
+        placements.append(Placement(chip, cores, starts, microbatch, found, neuron_bits, synapse_bits))
+    return placements
+
+
+def _draw_connections(network: Network, rule: Rule, recipe: Recipe) -> dict[int, IntArray]:
+    """Return which outputs feed each neuron of every hidden layer of a sparse rule."""
+    if not rule.sparse:
+        return {}
+    drawn = draw_feedback(network.widths, rule, seed=recipe.seed)
+    return {
+        layer: matrix.index for layer, matrix in enumerate(drawn, 1) if matrix is not None and matrix.index is not None
+    }
+
+
+def stored_bits(network: Network, rule: Rule, placement: Placement, recipe: Recipe) -> dict[str, int]:
+    """Return the bits that all cores keep together, by what they are: the memory that a rule asks for."""
+    memory = RuleMemory(network, rule, placement.chip, recipe, placement.connections)
+    accumulate = placement.microbatch < recipe.batch_size
+    bits = dict.fromkeys(("weights", "gradient_accumulators", "optimizer_state", "feedback", "mirror", "biases"), 0)
+    widths = placement.chip.widths
+    for layer in range(1, network.depth + 1):
+        units = network.widths[layer]
+        learned = units * (network.widths[layer - 1] + 1) * memory.trained[layer]
+        bits["weights"] += units * network.widths[layer - 1] * widths.weight_bits
+        bits["biases"] += units * widths.bias_bits
+        bits["gradient_accumulators"] += learned * accumulate * widths.accumulator_bits
+        bits["optimizer_state"] += learned * memory.states * widths.state_bits
+        bits["feedback"] += units * memory.feedback_bits(layer)
+        bits["mirror"] += units * memory.mirror_bits(layer)
+    total = int(placement.neuron_bits.sum() + placement.synapse_bits.sum())
+    return bits | {"activations_and_errors": total - sum(bits.values())}
+
+
+def place_on(
+    network: Network, rule: Rule, chip: Chip, recipe: Recipe, *, cores: Sequence[Sequence[int]], microbatch: int
+) -> Placement:
+    """Return the placement of layers 1..L on the given cores, in slice order, with ``microbatch`` samples in flight.
+
+    A core may serve several layers. Unlike ``place`` this checks nothing: ``neuron_bits`` and ``synapse_bits`` say what
+    would be stored, whether the chip has room for it or not.
+    """
+    empty = np.zeros(0, dtype=np.int64)
+    owners = (empty, *(np.array(own, dtype=np.int64) for own in cores))
+    starts = (empty, *(slice_starts(units, len(own)) for units, own in zip(network.widths[1:], cores, strict=True)))
+    connections = _draw_connections(network, rule, recipe)
+    bits = RuleMemory(network, rule, chip, recipe, connections).bits(owners, starts, microbatch)
+    return Placement(chip, owners, starts, microbatch, connections, *bits)
+
+
+def with_connections(placement: Placement, connections: dict[int, IntArray]) -> Placement:
+    """Return the placement with other sparse connections (a study of which outputs feed which neurons)."""
+    return replace(placement, connections=connections)
+
+
+def _choose_microbatch(
+    memories: Sequence[RuleMemory],
+    cores: Sequence[IntArray],
+    starts: Sequence[IntArray],
+    chip: Chip,
+    recipe: Recipe,
+) -> int:
+    """The recipe's microbatch, or the largest with which every core fits under every rule."""
+    if chip.behind_channel:
+        return recipe.batch_size
+    most = min(recipe.batch_size, chip.core.lanes[0] * chip.core.accumulators_per_lane)
+    if recipe.microbatch != "auto":
+        return _check_microbatch(recipe.microbatch, most, memories, cores, starts)
+    for microbatch in range(most, 0, -1):
+        if all(_overfull(memory, cores, starts, microbatch) is None for memory in memories):
+            return microbatch
+    reasons = (_overfull(memory, cores, starts, 1) for memory in memories)
+    reason = next(found for found in reasons if found is not None)
+    raise PlacementError(f"{reason} even with one sample in flight; use larger memories, more cores or fewer neurons")
+
+
+def _check_microbatch(
+    microbatch: int,
+    most: int,
+    memories: Sequence[RuleMemory],
+    cores: Sequence[IntArray],
+    starts: Sequence[IntArray],
+) -> int:
+    if microbatch > most:
+        chip, batch = memories[0].chip, memories[0].recipe.batch_size
+        raise PlacementError(
+            f"microbatch = {microbatch}: chip {chip.name!r} holds at most {most} samples between two sweeps of the "
+            f"synapse memory (batch {batch}, lanes {list(chip.core.lanes)} with {chip.core.accumulators_per_lane} "
+            f"accumulators each); use a smaller microbatch or 'auto'"
+        )
+    for memory in memories:
+        reason = _overfull(memory, cores, starts, microbatch)
+        if reason is not None:
+            raise PlacementError(f"microbatch = {microbatch}: {reason}; use a smaller microbatch or 'auto'")
+    return microbatch
+
+
+def _overfull(memory: RuleMemory, cores: Sequence[IntArray], starts: Sequence[IntArray], microbatch: int) -> str | None:
+    """Return a sentence on the fullest core if some core does not fit, else None."""
+    chip = memory.chip
+    found = zip(
+        memory.bits(cores, starts, microbatch),
+        ("neuron", "synapse"),
+        (chip.core.neuron_memory, chip.core.synapse_memory),
+        strict=True,
+    )
+    for bits, name, room in found:
+        core = int(bits.argmax())
+        if bits[core] > 8 * room.capacity_bytes:
+            layers = [str(layer) for layer in range(1, len(cores)) if core in cores[layer]]
+            return (
+                f"core {core} (layer {', '.join(layers)} of {memory.network.name!r} under {memory.rule.name!r}) needs "
+                f"{-(-int(bits[core]) // 8)} bytes of {name} memory and chip {chip.name!r} has {room.capacity_bytes}"
+            )
+    return None
