@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosim.chips import Chip
-from neurosim.counts import PHASES, WORK_COLUMNS, kind_bits, memory_of, words_per_value
+from neurosim.counts import GENERATED_COUNTS, PHASES, WORK_COLUMNS, kind_bits, memory_of, words_per_value
 from neurosim.trace import TRAFFIC_INDEX, CountTable
 
 PLACED_COMPONENTS = (
@@ -28,8 +28,6 @@ PLACED_COMPONENTS = (
 
 COMPONENTS = (*PLACED_COMPONENTS, "barrier", "static")
 """All components of energy, in the order in which they are reported."""
-
-_GENERATED = ("feedback_generated", "feedback_index_generated", "dropout_generated")
 
 
 class Facts(Protocol):
@@ -108,7 +106,7 @@ def _place_pj(facts: Facts, chip: Chip, row: int, phase: str) -> list[float]:
     return [
         table.count("macs", here) * mac_pj,
         table.count("elementwise_ops", here) * elementwise_pj,
-        sum(table.count(name, here) for name in _GENERATED) * core.generate_pj,
+        sum(table.count(name, here) for name in GENERATED_COUNTS) * core.generate_pj,
         _memory_pj(facts, chip, row, "neuron_memory"),
         _memory_pj(facts, chip, row, "synapse_memory"),
         links,

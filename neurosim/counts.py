@@ -64,6 +64,9 @@ COUNT_NAMES: tuple[str, ...] = (
 )
 """Every count by its name, in the order in which it is reported."""
 
+GENERATED_COUNTS = ("feedback_generated", "feedback_index_generated", "dropout_generated")
+"""Values that a generator draws instead of reading them."""
+
 MEMORY_ACCESS_COUNTS = tuple(_MEMORY_COUNTS)
 """The counts that are words read from or written to a core's memories."""
 

@@ -104,9 +104,7 @@ class Machine:
             self.memory[core].add(value)
             self.by_port(core, phase, layer, "neuron_writes", str(value[0]))
 
-    def send(
-        self, task: Task, purpose: str, feeds: dict[int, list[Role]], values: list[Value], bits_each: int
-    ) -> None:
+    def send(self, task: Task, purpose: str, feeds: dict[int, list[Role]], values: list[Value], bits_each: int) -> None:
         """Inject one message to all cores of ``feeds`` but the sender's, or one copy to each in order of core."""
         targets = sorted(core for core in feeds if task.name == "io" or core != task.core)
         if not targets or not values:

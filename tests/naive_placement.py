@@ -139,9 +139,7 @@ def apportion(widths: Sequence[int], cores: int, lows: Sequence[int]) -> list[in
         raise PlacementError("the layers need more cores than there are")
     macs = [before * after for before, after in zip(widths, neurons, strict=False)]
     quotas = [Fraction(cores * each, sum(macs)) for each in macs]
-    counts = [
-        min(width, max(low, int(quota))) for width, low, quota in zip(neurons, lows, quotas, strict=True)
-    ]
+    counts = [min(width, max(low, int(quota))) for width, low, quota in zip(neurons, lows, quotas, strict=True)]
     while sum(counts) < cores and (growing := [i for i, c in enumerate(counts) if c < neurons[i]]):
         counts[max(growing, key=lambda i: (quotas[i] - counts[i], -i))] += 1
     while sum(counts) > cores:

@@ -65,7 +65,10 @@ def barrier(case: Case, cycles: int) -> Case:
 def channel_chip(cache_bytes: int, reuse: str = "layer", **changes: Any) -> Chip:
     """Return a one-core chip whose memories lie behind a channel."""
     channel = Channel(
-        cache_bytes=cache_bytes, channel_bits_per_cycle=128, channel_pj_per_bit=1.0, reuse=reuse  # type: ignore[arg-type]
+        cache_bytes=cache_bytes,
+        channel_bits_per_cycle=128,
+        channel_pj_per_bit=1.0,
+        reuse=reuse,  # type: ignore[arg-type]
     )
     return tiny_chip(grid=(1, 1), channel=channel, lanes=(2, 2), **changes)
 
@@ -116,7 +119,7 @@ def channel_chips() -> st.SearchStrategy[Chip]:
 @st.composite
 def cases(draw: st.DrawFn, /, chip: Chip | st.SearchStrategy[Chip] | None = None, **fixed: Any) -> Case:
     """Draw a case of any rule, with layers on any cores (shared ones too); ``fixed`` fields stay as given."""
-    chip = chip if isinstance(chip, Chip) else draw(chip or chips())
+    chip = chip if isinstance(chip, Chip) else draw(chips() if chip is None else chip)
     rule: Rule = fixed.pop("rule", None) or draw(st.sampled_from(ALL_RULES))
     widths = tuple(draw(st.lists(st.integers(1, 5), min_size=2, max_size=4)))
     depth, outputs = len(widths) - 1, widths[-1]

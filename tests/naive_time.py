@@ -243,9 +243,7 @@ def _connect(graph: Graph, number: int, step: int, message: Message) -> None:
         graph.gates[number] |= {(*when, "error", layer, core) for when in graph.flight if when[0] == step}
         microbatches = [when for when in graph.flight if when[0] == step + 1]
     graph.feeds[number] = {
-        core: {
-            key for when in microbatches for role in roles if (key := (*when, *role, core)) in graph.durations
-        }
+        core: {key for when in microbatches for role in roles if (key := (*when, *role, core)) in graph.durations}
         for core, roles in message.feeds.items()
     }
 

@@ -68,9 +68,7 @@ class Pipeline:
     @cached_property
     def placement(self) -> Placement:
         case = self.drawn
-        return place_on(
-            self.network, case.rule, case.chip, self.recipe, cores=case.cores, microbatch=case.microbatch
-        )
+        return place_on(self.network, case.rule, case.chip, self.recipe, cores=case.cores, microbatch=case.microbatch)
 
     @cached_property
     def case(self) -> Case:

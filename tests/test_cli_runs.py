@@ -17,7 +17,9 @@ def run(*arguments):
 
 
 def test_cost_prints_every_count_as_json(capsys):
-    code = run("cost", "--network", "784-800-800-10", "--rule", "dfa", "--chip", "mesh64", "--batch-size", "200", "--json")
+    code = run(
+        "cost", "--network", "784-800-800-10", "--rule", "dfa", "--chip", "mesh64", "--batch-size", "200", "--json"
+    )
     found = json.loads(capsys.readouterr().out)
     assert code == 0
     assert set(found["counts"]) == set(COUNT_NAMES)
@@ -60,7 +62,9 @@ def test_set_reaches_chip_network_rule_and_recipe(capsys):
 
 
 def test_a_rule_file_of_the_user_s_own_is_accepted(tmp_path, capsys):
-    (tmp_path / "mine.toml").write_text('name = "mine"\nerror = "output"\nmatrix = "random"\nfeedback = {connections = 3}\n')
+    (tmp_path / "mine.toml").write_text(
+        'name = "mine"\nerror = "output"\nmatrix = "random"\nfeedback = {connections = 3}\n'
+    )
     assert run("cost", "--network", "64-32-10", "--rule", str(tmp_path / "mine.toml"), "--json") == 0
     assert json.loads(capsys.readouterr().out)["rule"] == "mine"
 
@@ -79,7 +83,9 @@ def test_train_leaves_a_run_folder_and_says_where(tmp_path, capsys):
 
 def test_compare_writes_tables_and_figures_and_report_draws_them_again(tmp_path, capsys):
     out = tmp_path / "run"
-    code = run("compare", "--network", "64-16-16-10", "--rules", "bp,dfa", "--epochs", "1", "--seeds", "1", "--out", str(out))
+    code = run(
+        "compare", "--network", "64-16-16-10", "--rules", "bp,dfa", "--epochs", "1", "--seeds", "1", "--out", str(out)
+    )
     assert code == 0
     assert "ssdfa" not in capsys.readouterr().out
     figures = sorted(path.name for path in (out / "figures").iterdir())

@@ -60,8 +60,9 @@ def test_to_accuracy_says_when_and_at_what_cost(comparison):
 
 
 def test_the_target_is_reached_by_the_mean_over_seeds():
-    rows = [("dfa", seed, epoch, accuracy, epoch * 2.0, epoch * 3.0, epoch * 5.0)
-            for seed, curve in enumerate([(0.1, 0.9, 1.0), (0.1, 0.5, 0.9)]) for epoch, accuracy in enumerate(curve)]  # fmt: skip
+    curves = [(0.1, 0.9, 1.0), (0.1, 0.5, 0.9)]
+    points = [(seed, epoch, accuracy) for seed, curve in enumerate(curves) for epoch, accuracy in enumerate(curve)]
+    rows = [("dfa", seed, epoch, accuracy, epoch * 2.0, epoch * 3.0, epoch * 5.0) for seed, epoch, accuracy in points]
     import pandas as pd
 
     columns = ["rule", "seed", "epoch", "test_accuracy", "seconds", "joules", "bit_hops"]

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from naive_network import NaiveMessage, simulate
 from network_traffic import Traffic, mesh, random_traffic, run_until, traffics, unicasts
 
-from neurosim.errors import SimulationError
 from neurosim.engine import network_state
+from neurosim.errors import SimulationError
 from neurosim.kernels import network_layout
 from neurosim.topology import tree_links
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from neurosim.chips import load_chip
+from neurosim.engine import simulate
 from neurosim.errors import DescriptionError, NeurosimError
 from neurosim.networks import dense
 from neurosim.numerics import Memories
-from neurosim.engine import simulate
 from neurosim.placement import place
 from neurosim.recipes import Recipe
 from neurosim.rules import RULES

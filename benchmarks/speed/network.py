@@ -20,8 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from neurosim.kernels.network_layout import NEVER
 from neurosim.engine.network_state import Messages, NetworkState, Targets
+from neurosim.kernels.network_layout import NEVER
 from neurosim.topology import Integers, Mesh, destination_sets, route_hops, tree_hops
 
 BOOKSIM = Path(__file__).parents[2] / "tests" / "booksim_mesh8x8.csv"

@@ -2,11 +2,12 @@
 
     python benchmarks/speed/training.py [--optimizer sgd] [--chips mesh64,mesh1024] [--epochs 6] [--data-dir FOLDER]
 
-neurosim runs the epochs of ``neurosim train`` with all costs on: it simulates an epoch on the chip before the first one
-(timed apart) and books its cycles, joules and bit-hops after each. Both programs start from the same weights and see the same minibatches; their epochs alternate in one run, and at the
-end their weights must agree before any time is printed. The twin allocates nothing inside an epoch; the same matrix
-products alone are timed beside it, to show that it is a fair rival. Evaluation is timed apart. Without the real files
-(``mnist/`` in --data-dir or NEUROSIM_DATA) random images of the same shape are used: the arithmetic is the same.
+neurosim runs the epochs of ``neurosim train`` with all costs on: it simulates an epoch on the chip before the first
+one (timed apart) and books its cycles, joules and bit-hops after each. Both programs start from the same weights and
+see the same minibatches; their epochs alternate in one run, and at the end their weights must agree before any time
+is printed. The twin allocates nothing inside an epoch; the same matrix products alone are timed beside it, to show
+that it is a fair rival. Evaluation is timed apart. Without the real files (``mnist/`` in --data-dir or NEUROSIM_DATA)
+random images of the same shape are used: the arithmetic is the same.
 """
 
 from __future__ import annotations

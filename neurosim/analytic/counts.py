@@ -1,7 +1,7 @@
 """The counts of a step in closed form (semantics 1): whole layers and whole steps, no tasks.
 
-Symbols: N samples, M microbatches, n_l neurons and c_l cores of layer l, C lanes, ``rho`` the sum over the cores of C_l of
-ceil(a/C), ``loc`` values that are already where they are needed.
+Symbols: N samples, M microbatches, n_l neurons and c_l cores of layer l, C lanes, ``rho`` the sum over the cores of C_l
+of ceil(a/C), ``loc`` values that are already where they are needed.
 """
 
 from __future__ import annotations

@@ -55,6 +55,7 @@ TargetOption = Annotated[
 EpochsOption = Annotated[int | None, typer.Option("--epochs", metavar="E", help="Epochs.")]
 SeedOption = Annotated[int | None, typer.Option("--seed", metavar="S", help="Seed of weights, feedback and order.")]
 
+
 def read_settings(texts: list[str], **options: Any) -> Settings:
     """Return the settings of ``--set`` texts and of the options that were given, which are recipe fields by name."""
     from neurosim.errors import DescriptionError

@@ -44,8 +44,8 @@ def compare(
     """Train and cost ``rules`` side by side: the same data, samples in the same order, chip, slices and microbatch.
 
     ``seeds`` is how many seeds, counted from the recipe's; ``settings`` are fields of the recipe, ``rule_settings``
-    some for one rule (``{"dfa": {"lr": 0.3}}``); ``tune`` picks each rule's learning rate on the validation split first.
-    bp is trained once and costed both ways: partial sums at the owner, and mirrored weights (bp-mirrored).
+    some for one rule (``{"dfa": {"lr": 0.3}}``); ``tune`` first picks each rule's learning rate on the validation
+    split. bp is trained once and costed both ways: partial sums at the owner, and mirrored weights (bp-mirrored).
 
     Raises:
         NeurosimError: what was asked for does not exist, fit or match.

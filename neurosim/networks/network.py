@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Annotated, Literal, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from neurosim.descriptions import Description, PositiveCount, is_path, load, validate
 from neurosim.errors import DescriptionError, nearest_guess
@@ -30,6 +30,16 @@ class Network(Description):
     name: str = ""
     inputs: PositiveCount
     layers: Annotated[tuple[Dense, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _outputs_are_kept(self) -> Network:
+        last = self.layers[-1]
+        if last.dropout > 0.0:
+            raise ValueError(
+                f"layers.{len(self.layers)}.dropout: {last.dropout:g}: is refused on the last layer, whose outputs "
+                "the loss compares with the targets; set it to 0, or drop hidden neurons"
+            )
+        return self
 
     @property
     def widths(self) -> tuple[int, ...]:

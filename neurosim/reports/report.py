@@ -17,9 +17,7 @@ from neurosim.reports.terminal import table_text
 from neurosim.runs import SUMMARY, load_run, lock_run, write_csv, write_text
 
 
-def write_report(
-    folder: Path, history: pd.DataFrame, costs: pd.DataFrame, summary: Mapping[str, Any]
-) -> list[Path]:
+def write_report(folder: Path, history: pd.DataFrame, costs: pd.DataFrame, summary: Mapping[str, Any]) -> list[Path]:
     """Write table.csv, table_machines.csv, table.txt and figures/ (SVG, PNG) into a run folder; return the files.
 
     Each file is replaced whole or not at all.

@@ -101,24 +101,18 @@ class Results:
             places.setdefault(key, []).append((str(phase), int(layer), float(value)))
         return places
 
-    def of_layers(
-        self, rule: str, quantity: str, *, phase: str, machine: Machine | None = None
-    ) -> dict[int, float]:
+    def of_layers(self, rule: str, quantity: str, *, phase: str, machine: Machine | None = None) -> dict[int, float]:
         """Return a quantity of a step by layer."""
         found = self._places.get((machine or self.machine, rule, quantity), [])
         return {layer: value for place, layer, value in found if place == phase}
 
-    def of_step(
-        self, rule: str, quantity: str, *, phase: str | None = None, machine: Machine | None = None
-    ) -> float:
+    def of_step(self, rule: str, quantity: str, *, phase: str | None = None, machine: Machine | None = None) -> float:
         """Return a quantity of a step, summed over layers and, without ``phase``, phases; NaN where nothing is."""
         found = self._places.get((machine or self.machine, rule, quantity), [])
         values = [value for place, _, value in found if phase in (None, place)]
         return math.fsum(values) if values else math.nan
 
-    def of_sample(
-        self, rule: str, quantity: str, *, phase: str | None = None, machine: Machine | None = None
-    ) -> float:
+    def of_sample(self, rule: str, quantity: str, *, phase: str | None = None, machine: Machine | None = None) -> float:
         """Return a quantity per sample: that of a step over its samples."""
         return self.of_step(rule, quantity, phase=phase, machine=machine) / self.batch_size
 

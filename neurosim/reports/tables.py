@@ -109,9 +109,7 @@ def _error_phase(results: Results, rule: str) -> dict[str, Any]:
     samples = results.batch_size
     transport_joules = transport_energy_pj(results, rule) * 1e-12 / samples
     moved = {
-        f"{name}_per_sample": (
-            results.of_step(rule, name, phase="error") + transport_count(results, rule, name)
-        )
+        f"{name}_per_sample": (results.of_step(rule, name, phase="error") + transport_count(results, rule, name))
         / samples
         for name in ("payload_bits", "bit_hops")
     }

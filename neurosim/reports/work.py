@@ -120,8 +120,7 @@ def draw_energy(results: Results) -> Figure | None:
 def _joules(results: Results, machine: Machine, phase: str | None) -> dict[str, list[float]]:
     return {
         name: [
-            results.of_sample(rule, f"{name}_energy_pj", phase=phase, machine=machine) * 1e-12
-            for rule in results.rules
+            results.of_sample(rule, f"{name}_energy_pj", phase=phase, machine=machine) * 1e-12 for rule in results.rules
         ]
         for name in results.energy_components
     }

@@ -39,7 +39,7 @@ def product_channel_bits(layout: Layout, layer: int, task: str, samples: int) ->
 
 
 def _error_operand_bits(layout: Layout, layer: int, samples: int) -> int:
-    rule, widths, n_l = layout.rule, layout.chip.widths, layout.widths[layer]
+    rule, n_l = layout.rule, layout.widths[layer]
     if rule.partial_sums:
         return 0
     if rule.error == "target" and not layout.dense_targets:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from neurosim.counts import SIGN_BITS, IntArray
 from neurosim.placement import outputs_held, slice_starts
@@ -49,7 +50,7 @@ class Messages:
     bits_fixed: IntArray
     crossings: IntArray
     copies: IntArray
-    triggered: NDArrayBool
+    triggered: NDArray[np.bool_]
     groups: tuple[Group, ...]
     targets: tuple[IntArray, ...]
     target_offsets: tuple[tuple[int, ...], ...]
@@ -58,9 +59,6 @@ class Messages:
     def payload_bits(self, samples: int) -> IntArray:
         """Payload of every message [M] for a microbatch of ``samples``."""
         return samples * self.bits_per_sample + self.bits_fixed
-
-
-NDArrayBool = np.ndarray[tuple[int], np.dtype[np.bool_]]
 
 
 @dataclass
@@ -302,7 +300,10 @@ def _add_sparse_errors(builder: MessageBuilder) -> None:
 
 
 def _send_elements(
-    builder: MessageBuilder, source: Senders, used: np.ndarray[tuple[int, int, int], np.dtype[np.bool_]], multicast: bool
+    builder: MessageBuilder,
+    source: Senders,
+    used: NDArray[np.bool_],
+    multicast: bool,
 ) -> None:
     """Send some outputs of one core; ``used`` [hidden layers, cores, outputs] says where each is needed."""
     layout = builder.layout
@@ -320,7 +321,7 @@ def _send_elements(
     builder.send_blocks(index, source, destinations, distinct[None, :] * source.bits[:, None], fixed=False)
 
 
-def _outputs_used_by_layer(layout: Layout) -> np.ndarray[tuple[int, int, int], np.dtype[np.bool_]]:
+def _outputs_used_by_layer(layout: Layout) -> NDArray[np.bool_]:
     """Return [hidden layers, cores, outputs]: whether the neurons of a layer on a core use an output error."""
     hidden = layout.hidden_errors()
     used = np.zeros((len(hidden), layout.chip.cores, layout.outputs), dtype=np.bool_)
@@ -380,7 +381,7 @@ def _senders(builder: MessageBuilder, kind: str, layer: int, bits: IntArray) -> 
     return Senders(builder.task_of[kind, layer][cores], cores, links, bits)
 
 
-def _take(senders: Senders, keep: NDArrayBool) -> Senders:
+def _take(senders: Senders, keep: NDArray[np.bool_]) -> Senders:
     arrays = (senders.tasks[keep], senders.cores[keep], senders.links[keep], senders.bits[keep])
     return Senders(*arrays, from_port=senders.from_port)
 

@@ -53,9 +53,7 @@ def step_microbatches(microbatch: int, batch_size: int) -> list[Microbatch]:
     return [Microbatch(p, q == 0, q == count - 1) for q, p in enumerate(samples)]
 
 
-def schedule(
-    network: Network, rule: Rule, placement: Placement, recipe: Recipe, *, forward_only: bool = False
-) -> Plan:
+def schedule(network: Network, rule: Rule, placement: Placement, recipe: Recipe, *, forward_only: bool = False) -> Plan:
     """Return the plan of a training step (or, ``forward_only``, of inference: no labels, errors or updates)."""
     layout = Layout(network, rule, placement, recipe, forward_only)
     tasks = build_tasks(layout)

@@ -57,8 +57,11 @@ class TaskWork:
 
 @dataclass(frozen=True)
 class TaskTable:
-    """All tasks of a microbatch. Arrays [T]: ``layer``, ``slice``, ``core`` (io ports are numbered from the chip's
-    cores on), ``rank`` (which goes first among tasks that are ready at the same time)."""
+    """All tasks of a microbatch.
+
+    Arrays [T]: ``layer``, ``slice``, ``core`` (io ports are numbered from the chip's cores on), ``rank`` (which goes
+    first among tasks that are ready at the same time).
+    """
 
     layout: Layout
     groups: tuple[TaskGroup, ...]
@@ -126,7 +129,9 @@ class TaskTable:
         rates = np.array([self._elementwise_per_cycle(group.phase) for group in self.groups])
         per_task = np.repeat(rates, [group.count for group in self.groups])
         cycles[:, columns["elementwise"]] = -(-total(counts, "elementwise_ops") // per_task)
-        drawn = sum(total(counts, name) for name in ("feedback_generated", "feedback_index_generated", "dropout_generated"))
+        drawn = sum(
+            total(counts, name) for name in ("feedback_generated", "feedback_index_generated", "dropout_generated")
+        )
         cycles[:, columns["generate"]] = -(-np.asarray(drawn) // core.generate_per_cycle)
         for name in ("neuron_memory", "synapse_memory"):
             memory = getattr(core, name)
@@ -154,11 +159,15 @@ class TaskTable:
 
     def _arrivals(self, batch: Microbatch) -> list[Arrivals]:
         layout = self.layout
-        rows = [self._arrive("io", 0, layout.cores(1), {("neuron_writes", "activation"): batch.samples * layout.widths[0]})]
+        rows = [
+            self._arrive("io", 0, layout.cores(1), {("neuron_writes", "activation"): batch.samples * layout.widths[0]})
+        ]
         if layout.sends_labels:
             rows.append(self._label_arrivals(batch))
         for layer in range(1, layout.depth + 1):
-            rows.append(self._arrive("forward", layer, layout.cores(layer), work.forward_arrivals(layout, layer, batch)))
+            rows.append(
+                self._arrive("forward", layer, layout.cores(layer), work.forward_arrivals(layout, layer, batch))
+            )
         for layer in layout.hidden_errors():
             rows.append(self._arrive("error", layer, layout.cores(layer), work.error_arrivals(layout, layer, batch)))
         kind = "sign" if layout.rule.error == "output-sign" else "error"
@@ -221,7 +230,9 @@ def _task_groups(layout: Layout) -> tuple[TaskGroup, ...]:
         wanted.append(("error", layer, len(layout.cores(layer))))
     wanted += [("update", l, len(layout.cores(l))) for l in range(depth, 0, -1) if layout.trained[l]]
     firsts = np.cumsum([0, *(count for _, _, count in wanted)])
-    return tuple(TaskGroup(kind, layer, int(first), count) for (kind, layer, count), first in zip(wanted, firsts, strict=False))
+    return tuple(
+        TaskGroup(kind, layer, int(first), count) for (kind, layer, count), first in zip(wanted, firsts, strict=False)
+    )
 
 
 def _group_cores(layout: Layout, group: TaskGroup) -> IntArray:

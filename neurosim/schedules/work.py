@@ -1,8 +1,9 @@
 """What a task does: its counts, and the cycles they take on a core (semantics 1, 2 and 3).
 
 Every function takes the layout, a layer and the microbatch (``samples`` p, whether it is the ``first`` or ``last`` of
-its step) and returns counts by (count name, kind of value), each an integer or one per slice [c_l] int64. ``*_arrivals``
-are what a core's port writes, reads and adds while messages arrive: counted, not part of a task's duration.
+its step) and returns counts by (count name, kind of value), each an integer or one per slice [c_l] int64.
+``*_arrivals`` are what a core's port writes, reads and adds while messages arrive: counted, not part of a task's
+duration.
 """
 
 from __future__ import annotations
@@ -254,4 +255,3 @@ def _add_dropout(counts: Counts, layout: Layout, layer: int, values: IntArray) -
 def _add_channel(counts: Counts, layout: Layout, layer: int, task: str, batch: Microbatch) -> None:
     if layout.chip.behind_channel:
         counts["channel_bits", ""] = product_channel_bits(layout, layer, task, batch.samples)
-
