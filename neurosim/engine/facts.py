@@ -128,7 +128,8 @@ class History:
         rows[local] = self.row_of[(microbatch[local] - offset - self.base) * self.tasks + task]
         sent = np.flatnonzero(cause >= 0)
         messages = self.plan.messages
-        source = microbatch[sent].copy()
+        ahead = np.array([max(offsets, default=0) for offsets in messages.target_offsets], dtype=np.int64)
+        source = microbatch[sent] - ahead[messages.group[cause[sent]]]
         late = messages.triggered[cause[sent]]
         if late.any():
             first_of = np.array(self.simulation.first_of, dtype=np.int64)

@@ -162,6 +162,8 @@ class Simulation:
         for gate in self.plan.edges.gates:
             if microbatch >= gate.offset:
                 remaining[gate.targets] += 1
+        if microbatch >= self.transports.window:
+            remaining += self.plan.expected_drains
         for offset in range(1, self.transports.window + 1):
             source = microbatch - offset
             if source >= 0 and self._ends_step(source):

@@ -205,10 +205,10 @@ def add_io(builder: MessageBuilder) -> None:
 
 def _add_labels(builder: MessageBuilder, port: Senders) -> None:
     layout, depth = builder.layout, builder.layout.depth
-    waiting = [builder.task_of["error", depth]]
+    waiting = [builder.task_of["error", depth]] if layout.errors[depth] else []
     if layout.rule.error == "target":
         waiting += [builder.task_of["error", layer] for layer in layout.hidden_errors()]
-    group = builder.add_group(Group("io", 0, "labels", depth), waiting)
+    group = _add_last_group(builder, Group("io", 0, "labels", depth), waiting)
     one = np.ones(1, dtype=np.int64)
     if layout.dense_targets and layout.rule.error != "target":
         bits = layout.sizes(depth)[None, :] * layout.chip.widths.activation_bits
@@ -229,10 +229,23 @@ def add_forward(builder: MessageBuilder) -> None:
         builder.send(index, sources, layout.cores(layer + 1), multicast)
     if layout.exchanges_softmax:
         waiting = [builder.task_of["error", layout.depth]] if layout.errors[layout.depth] else []
-        index = builder.add_group(Group("forward", layout.depth, "softmax sums", layout.depth), waiting)
+        index = _add_last_group(builder, Group("forward", layout.depth, "softmax sums", layout.depth), waiting)
         each = np.full(len(layout.cores(layout.depth)), 2 * bits.accumulator_bits)
         sources = _senders(builder, "forward", layout.depth, each)
         builder.send(index, sources, layout.cores(layout.depth), multicast)
+
+
+def _add_last_group(builder: MessageBuilder, group: Group, waiting: Sequence[IntArray]) -> int:
+    """Open a group for which error L waits, or, where there is none, the ports: a microbatch in flight may not be left.
+
+    Without that edge nothing would wait for these messages, and where the network is slower than the cores any number
+    of microbatches would be in flight.
+    """
+    layout = builder.layout
+    if waiting or layout.recipe.overlap == "none":
+        return builder.add_group(group, waiting)
+    ports = [np.full(layout.chip.cores, port, dtype=np.int64) for port in builder.task_of["io", 0]]
+    return builder.add_group(group, ports, [layout.recipe.window] * len(ports))
 
 
 def add_errors(builder: MessageBuilder) -> None:

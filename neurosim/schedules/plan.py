@@ -24,8 +24,9 @@ from neurosim.topology import Mesh, mesh
 class Plan:
     """A training step of one network and rule on one placement: what happens, where, after what.
 
-    ``expected_messages`` and ``expected_transports`` [T]: deliveries that a task waits for, from its own microbatch and
-    from the last one of the step before (new weights for a mirror, where microbatches overlap).
+    Deliveries that a task waits for [T]: ``expected_messages`` of its own microbatch and, where microbatches overlap,
+    ``expected_transports`` of the last one of the step before (new weights for a mirror) and ``expected_drains`` of the
+    one a window before (what ends a microbatch that has no error).
     """
 
     layout: Layout
@@ -35,6 +36,7 @@ class Plan:
     edges: Edges
     expected_messages: IntArray
     expected_transports: IntArray
+    expected_drains: IntArray
 
     @property
     def microbatch(self) -> int:
@@ -64,21 +66,23 @@ def schedule(network: Network, rule: Rule, placement: Placement, recipe: Recipe,
     if not forward_only:
         traffic.add_errors(builder)
     messages = builder.build()
-    own, later = _expected(messages, len(tasks), placement.chip.cores)
+    expected = _expected(messages, len(tasks), placement.chip.cores)
     edges = build_edges(layout, tasks.task_of, builder.local_edges)
-    return Plan(layout, grid, tasks, messages, edges, own, later)
+    return Plan(layout, grid, tasks, messages, edges, *expected)
 
 
-def _expected(messages: Messages, tasks: int, cores: int) -> tuple[IntArray, IntArray]:
-    """Return the deliveries each task waits for [T]: of its own microbatch, and of the step before."""
-    own, later = np.zeros(tasks, dtype=np.int64), np.zeros(tasks, dtype=np.int64)
+def _expected(messages: Messages, tasks: int, cores: int) -> tuple[IntArray, IntArray, IntArray]:
+    """Return the deliveries each task waits for [T]: of its own microbatch, of the step before, of the window before."""
+    own, transports, drains = (np.zeros(tasks, dtype=np.int64) for _ in range(3))
     for group, (targets, offsets) in enumerate(zip(messages.targets, messages.target_offsets, strict=True)):
         received = _received(messages, group, cores)
+        transported = messages.groups[group].phase == "update"
         for row, offset in zip(targets, offsets, strict=True):
-            waiting = row >= 0
-            if offset <= 1:
-                np.add.at(own if offset == 0 else later, row[waiting], received[waiting])
-    return own, later
+            if transported and offset > 1:
+                continue  # the same deliveries, for a later microbatch of the step
+            into = own if offset == 0 else transports if transported else drains
+            np.add.at(into, row[row >= 0], received[row >= 0])
+    return own, transports, drains
 
 
 def _received(messages: Messages, group: int, cores: int) -> IntArray:
