@@ -27,7 +27,7 @@ RESULTS = (DESCRIPTION, SUMMARY, "history.csv", "costs.csv", "table*", "trace*.n
 
 _LOCK = ".lock"
 _PREVIOUS = ".previous"
-_PACKAGES = ("numpy", "numba", "scipy", "simpy", "pandas", "pydantic", "threadpoolctl")
+_PACKAGES = ("numpy", "numba", "simpy", "pandas", "pydantic", "threadpoolctl")
 
 
 class Frame(Protocol):

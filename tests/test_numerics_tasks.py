@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neurosim.errors import DescriptionError, SimulationError
+from neurosim.errors import SimulationError
 from neurosim.networks import Dense, Network, dense
 from neurosim.numerics import Memories
 from neurosim.recipes import Recipe
@@ -195,9 +195,3 @@ def test_the_mask_changes_from_step_to_step_and_evaluation_has_none():
     assert memories.evaluate(*step_inputs()).loss == pytest.approx(
         dropped_network(0.0).evaluate(*step_inputs()).loss, rel=1e-9
     )
-
-
-def test_dropout_on_the_output_layer_is_refused():
-    network = Network(inputs=6, layers=(Dense(units=5), Dense(units=4, dropout=0.5)))
-    with pytest.raises(DescriptionError, match="layer 2: dropout 0.5 is on the output layer"):
-        Memories(network, RULES["bp"], Recipe())

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosim.draws import draw_weights, key_of, place_of
-from neurosim.errors import DescriptionError
 from neurosim.feedback import FeedbackGenerator, FeedbackMatrix, magnitude_bound, sign_constant
 from neurosim.kernels import dense, philox
 from neurosim.networks.activations import ACTIVATIONS, ActivationRow
@@ -106,7 +105,6 @@ class Model:
 
     def __init__(self, network: Network, rule: Rule, recipe: Recipe) -> None:
         self.warnings = tuple(check_rule(network, rule, recipe))
-        _check_dropout(network)
         self.network = network
         self.rule = rule
         self.recipe = recipe
@@ -180,13 +178,3 @@ class Model:
             if layer.mirror is not None:
                 copy = np.sign if self.rule.matrix == "sign" else np.positive
                 copy(following.weights, out=layer.mirror)
-
-
-def _check_dropout(network: Network) -> None:
-    """Refuse dropout where the loss needs every value."""
-    share = network.layers[-1].dropout
-    if share > 0:
-        raise DescriptionError(
-            f"layer {network.depth}: dropout {share:g} is on the output layer, whose every output the loss needs; put "
-            "it on a hidden layer"
-        )
