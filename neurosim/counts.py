@@ -95,7 +95,7 @@ def kind_bits(widths: Mapping[str, int], outputs: int) -> dict[str, int]:
     """Return the bits of every kind of value for the ``*_bits`` mapping of a chip and n_L ``outputs``."""
     named = ("activation", "error", "bias", "state", "accumulator", "weight", "feedback")
     bits = {kind: widths[f"{kind}_bits"] for kind in named}
-    return bits | {"sign": SIGN_BITS, "label": label_bits(outputs), "index": max(1, index_bits(outputs))}
+    return bits | {"sign": SIGN_BITS, "label": label_bits(outputs), "index": index_bits(outputs)}
 
 
 def words_per_value(memory: str, word_bits: int, bits: Mapping[str, int]) -> IntArray:

@@ -13,7 +13,7 @@ from neurosim.counts import WORK_INDEX
 from neurosim.schedules import step_microbatches
 from neurosim.schedules.channel import product_channel_bits
 from neurosim.schedules.layout import Layout
-from neurosim.schedules.messages import sparse_arrivals
+from neurosim.schedules.traffic import sparse_arrivals
 from neurosim.topology import mesh
 from neurosim.trace import CountTable, empty_counts
 

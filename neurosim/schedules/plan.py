@@ -11,10 +11,10 @@ from neurosim.networks import Network
 from neurosim.placement import Placement
 from neurosim.recipes import Recipe
 from neurosim.rules import Rule
-from neurosim.schedules import messages as traffic
+from neurosim.schedules import traffic
 from neurosim.schedules.edges import Edges, build_edges
 from neurosim.schedules.layout import Layout
-from neurosim.schedules.messages import Messages
+from neurosim.schedules.messages import MessageBuilder, Messages
 from neurosim.schedules.tasks import TaskTable, build_tasks
 from neurosim.schedules.work import Microbatch
 from neurosim.topology import Mesh, mesh
@@ -60,7 +60,7 @@ def schedule(network: Network, rule: Rule, placement: Placement, recipe: Recipe,
     layout = Layout(network, rule, placement, recipe, forward_only)
     tasks = build_tasks(layout)
     grid = mesh(placement.chip)
-    builder = traffic.MessageBuilder(layout, grid, tasks.task_of)
+    builder = MessageBuilder(layout, grid, tasks.task_of)
     traffic.add_io(builder)
     traffic.add_forward(builder)
     if not forward_only:

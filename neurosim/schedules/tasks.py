@@ -12,7 +12,7 @@ from neurosim.placement import slice_starts
 from neurosim.schedules import work
 from neurosim.schedules.edges import TaskOf
 from neurosim.schedules.layout import Layout
-from neurosim.schedules.messages import sparse_arrivals
+from neurosim.schedules.traffic import sparse_arrivals
 from neurosim.schedules.work import Counts, Microbatch
 
 _RANK_OF_KIND = {"io": 0, "forward": 1, "error": 0, "product": 0, "update": 2}
