@@ -13,6 +13,7 @@ import pytest
 from hypothesis import settings
 
 settings.register_profile("neurosim", deadline=None, derandomize=True, max_examples=50, print_blob=True)
+settings.register_profile("thorough", parent=settings.get_profile("neurosim"), derandomize=False, max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "neurosim"))
 
 TREE = Path(__file__).parents[1]

@@ -56,11 +56,9 @@ def tree(chip: Chip, router: int, targets: Sequence[int]) -> tuple[set[Hop], set
 
 def flits_of(chip: Chip, payload_bits: int) -> int:
     """Return the flits of a message: its payload, and headers for each packet it is cut into."""
-    noc = chip.noc
-    flits = packed = 0
-    for _ in range(0, payload_bits, noc.flit_bits):
-        if packed % noc.max_packet_flits == 0:
-            flits += noc.header_flits
+    flits = 0
+    for number, _ in enumerate(range(0, payload_bits, chip.noc.flit_bits)):
         flits += 1
-        packed += 1
+        if number % chip.noc.max_packet_flits == 0:
+            flits += chip.noc.header_flits
     return flits

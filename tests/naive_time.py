@@ -182,6 +182,10 @@ def _done_with(graph: Graph, at: int, layer: int) -> set[Key]:
     return set()
 
 
+def _has_output_error(case: Case) -> bool:
+    return case.phases == "all" and case.has_error(case.depth)
+
+
 def _waits(graph: Graph, key: Key, at: int) -> set[Key]:
     """Return the tasks a task waits for (messages come on top); those that do not exist are dropped later."""
     step, microbatch, name, layer, core = key
@@ -192,7 +196,7 @@ def _waits(graph: Graph, key: Key, at: int) -> set[Key]:
         return (*when, task, of, core)
 
     if name == "io":
-        output = "error" if graph.case.phases == "all" and graph.case.has_error(graph.case.depth) else "forward"
+        output = "error" if _has_output_error(graph.case) else "forward"
         outputs = _everywhere(graph, early, output, graph.case.depth)
         before = {here("io", 0, graph.flight[at - 1])} if at else set()
         return before | outputs | _done_with(graph, early, 1)
@@ -242,6 +246,12 @@ def _connect(graph: Graph, number: int, step: int, message: Message) -> None:
         layer = message.sender.layer - 1
         graph.gates[number] |= {(*when, "error", layer, core) for when in graph.flight if when[0] == step}
         microbatches = [when for when in graph.flight if when[0] == step + 1]
+    if message.purpose in ("exchange", "labels") and not _has_output_error(graph.case):
+        at = graph.flight.index(microbatches[0]) + graph.case.window  # or any number of microbatches would be in flight
+        microbatches = graph.flight[at : at + 1]
+        ports = {key for key in graph.durations if key[:2] in microbatches and key[2] == "io"}
+        graph.feeds[number] = dict.fromkeys(message.destinations, ports)
+        return
     graph.feeds[number] = {
         core: {key for when in microbatches for role in roles if (key := (*when, *role, core)) in graph.durations}
         for core, roles in message.feeds.items()

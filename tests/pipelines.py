@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from hypothesis import settings
 from naive_case import Case
 
 from neurosim.analytic import Analysis, analyse
@@ -14,13 +15,18 @@ from neurosim.counts import WORK_COLUMNS
 from neurosim.engine import simulate
 from neurosim.networks import Network
 from neurosim.networks.network import Dense
-from neurosim.placement import Placement, place_on
+from neurosim.placement import Placement, place_on, with_connections
 from neurosim.recipes import Recipe
 from neurosim.schedules import Plan, TaskTable, schedule
 from neurosim.trace import TRAFFIC_COLUMNS, CountTable, Trace
 
 CountKey = tuple[str, int, str, str]  # phase, layer, count, kind of value
 TaskKey = tuple[int, int, str, int, int]  # step, microbatch of the step, task, layer, core or port
+
+
+def examples(count: int) -> settings:
+    """Return settings for so many random cases; HYPOTHESIS_PROFILE=thorough draws twenty times as many."""
+    return settings(max_examples=count * settings.default.max_examples // 50)  # type: ignore[union-attr]
 
 
 def network_of(case: Case) -> Network:
@@ -59,14 +65,17 @@ class Pipeline:
 
     @cached_property
     def network(self) -> Network:
+        """The network, with its layers' flags."""
         return network_of(self.drawn)
 
     @cached_property
     def recipe(self) -> Recipe:
+        """The recipe."""
         return recipe_of(self.drawn)
 
     @cached_property
     def placement(self) -> Placement:
+        """The case's cores and microbatch, with connections drawn from the recipe's seed."""
         case = self.drawn
         return place_on(self.network, case.rule, case.chip, self.recipe, cores=case.cores, microbatch=case.microbatch)
 
@@ -78,17 +87,27 @@ class Pipeline:
 
     @cached_property
     def plan(self) -> Plan:
+        """The plan of a step."""
         forward_only = self.drawn.phases == "forward"
         return schedule(self.network, self.drawn.rule, self.placement, self.recipe, forward_only=forward_only)
 
     @cached_property
     def analysis(self) -> Analysis:
+        """Counts and bound of a step in closed form."""
         forward_only = self.drawn.phases == "forward"
         return analyse(self.network, self.drawn.rule, self.placement, self.recipe, forward_only=forward_only)
 
     @cached_property
     def trace(self) -> Trace:
+        """A simulated step."""
         return simulate(self.plan, self.drawn.chip)
+
+
+def modulo_connections(network: Network, placement: Placement) -> Placement:
+    """Return a placement whose sparse connections, if it has any, are output i mod n_L for neuron i."""
+    outputs = network.widths[-1]
+    found = {layer: np.arange(network.widths[layer])[:, None] % outputs for layer in placement.connections}
+    return with_connections(placement, found)
 
 
 def counted(table: CountTable) -> dict[CountKey, int]:

@@ -211,5 +211,6 @@ class History:
         group = next(g for g in self.plan.tasks.groups if g.first <= task < g.first + g.count)
         if group.kind == "io":
             return "io", "io"
-        cycles = self.simulation.works[self.of_class[row]].resource_cycles[task]
+        cycles = self.simulation.works[self.of_class[row]].resource_cycles[task].copy()
+        cycles[: RESOURCES.index("channel")] += self.plan.layout.chip.core.pipeline_cycles
         return group.phase, RESOURCES[int(cycles.argmax())]

@@ -72,7 +72,7 @@ def schedule(network: Network, rule: Rule, placement: Placement, recipe: Recipe,
 
 
 def _expected(messages: Messages, tasks: int, cores: int) -> tuple[IntArray, IntArray, IntArray]:
-    """Return the deliveries each task waits for [T]: of its own microbatch, of the step before, of the window before."""
+    """Return the deliveries each task waits for [T]: of its own microbatch, the step before, the window before."""
     own, transports, drains = (np.zeros(tasks, dtype=np.int64) for _ in range(3))
     for group, (targets, offsets) in enumerate(zip(messages.targets, messages.target_offsets, strict=True)):
         received = _received(messages, group, cores)

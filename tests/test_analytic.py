@@ -1,0 +1,122 @@
+"""Closed forms: the counts of the slow twin and of the rows that are known, and a bound that holds."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from check_rows import CHECK_ROWS, COLUMNS, golden_rows, golden_widths, paper_case
+from hypothesis import given
+from hypothesis import strategies as st
+from naive_case import Case
+from naive_strategies import barrier, cases, channel_chip, channel_chips, tiny_chip
+from pipelines import Pipeline, counted, examples, modulo_connections
+
+from naive import count
+from neurosim.analytic import analyse
+from neurosim.chips import load_chip
+from neurosim.engine import simulate
+from neurosim.networks import dense
+from neurosim.placement import place
+from neurosim.recipes import Recipe
+from neurosim.rules import RULES
+from neurosim.schedules import schedule
+from neurosim.trace import CountTable
+
+
+@examples(150)
+@given(cases())
+def test_every_count_is_the_slow_twins(drawn: Case) -> None:
+    pipeline = Pipeline(drawn)
+    assert counted(pipeline.analysis.counts) == count(pipeline.case)
+
+
+@examples(60)
+@given(cases(chip=channel_chips()))
+def test_every_count_behind_a_channel_is_the_slow_twins(drawn: Case) -> None:
+    pipeline = Pipeline(drawn)
+    assert counted(pipeline.analysis.counts) == count(pipeline.case)
+
+
+@examples(40)
+@given(cases(), st.integers(1, 30))
+def test_an_epoch_counts_what_the_engine_counts(drawn: Case, samples: int) -> None:
+    pipeline = Pipeline(drawn)
+    forward_only = drawn.phases == "forward"
+    places = (pipeline.network, drawn.rule, pipeline.placement, pipeline.recipe)
+    closed = analyse(*places, samples=samples, forward_only=forward_only)
+    trace = simulate(pipeline.plan, drawn.chip, samples=samples)
+    assert closed.counts.work.tolist() == trace.counts.work.tolist()
+    assert closed.counts.traffic.tolist() == trace.counts.traffic.tolist()  # by direction of the links too
+    assert (closed.barriers, closed.cores_used) == (trace.barriers, trace.cores_used)
+    assert closed.bound.bound_cycles <= trace.makespan_cycles
+
+
+# --- rows that are known -----------------------------------------------------------------------------------------
+
+
+def check_row(table: CountTable) -> tuple[int, ...]:
+    sums = table.counts()
+    sums["feedback_and_mirror_reads"] = sums["feedback_reads"] + sums["mirror_reads"]
+    return tuple(sums[name] for name in COLUMNS)
+
+
+@pytest.mark.parametrize("rule", CHECK_ROWS)
+def test_the_contracts_check_rows(rule: str) -> None:
+    network = dense([784, 800, 800, 10])
+    recipe = Recipe(batch_size=200, microbatch=20, optimizer="sgd")
+    placement = modulo_connections(network, place(network, RULES[rule], load_chip("mesh64"), recipe))
+    assert check_row(analyse(network, RULES[rule], placement, recipe).counts) == CHECK_ROWS[rule]
+
+
+@pytest.mark.parametrize(("rule", "row"), [("bp", (276, 111, 300, 148)), ("dfa", (264, 81, 268, 120))])
+def test_the_row_on_paper(rule: str, row: tuple[int, ...]) -> None:
+    sums = Pipeline(paper_case(rule)).analysis.counts.counts()
+    assert tuple(sums[name] for name in ("macs", "synapse_reads", "neuron_reads", "neuron_writes")) == row
+
+
+@pytest.mark.parametrize("row", golden_rows(), ids=lambda row: f"{row['network']} {row['rule']}")
+def test_golden_macs_and_feedback_words_in_closed_form_and_simulated(row: dict[str, str]) -> None:
+    network, rule, chip = dense(golden_widths(row["network"])), RULES[row["rule"]], load_chip("mesh64")
+    recipe = Recipe(batch_size=1, optimizer="sgd")
+    placement = place(network, rule, chip, recipe)
+    closed = analyse(network, rule, placement, recipe).counts
+    for table in (closed, simulate(schedule(network, rule, placement, recipe), chip).counts):
+        macs = {phase: table.count("macs", table.phase_rows(phase)) for phase in ("forward", "error", "update")}
+        assert macs == {phase: int(row[f"macs_{phase}"]) for phase in macs}
+        assert table.count("macs") == int(row["macs_total"])
+        assert table.count("feedback_reads") == int(row["feedback_words_stored"])  # each word once for one sample
+
+
+# --- the bound ---------------------------------------------------------------------------------------------------
+
+
+@examples(200)
+@given(cases(), st.sampled_from([0, 7]))
+def test_no_simulation_is_faster_than_the_bound(drawn: Case, barrier_cycles: int) -> None:
+    pipeline = Pipeline(barrier(drawn, barrier_cycles) if barrier_cycles else drawn)
+    assert pipeline.analysis.makespan_cycles <= pipeline.trace.makespan_cycles
+
+
+@examples(60)
+@given(cases(overlap="none"))
+def test_the_bound_knows_the_busiest_core(drawn: Case) -> None:
+    pipeline = Pipeline(drawn)
+    durations: Counter[int] = Counter()
+    for line in pipeline.trace.timelines:
+        for task, start, end in zip(line.task, line.start_cycle, line.end_cycle, strict=True):
+            durations[int(pipeline.plan.tasks.core[task])] += line.times * int(end - start)
+    assert pipeline.analysis.bound.busiest_core_cycles == max(durations.values())
+
+
+def test_on_one_core_without_contention_the_bound_is_the_makespan() -> None:
+    pipeline = Pipeline(paper_case("bp", widths=(2, 2), cores=[[0]], batch=1, microbatch=1))
+    assert pipeline.analysis.bound.critical_path_cycles == pipeline.trace.makespan_cycles == 20
+
+
+def test_ideal_reuse_moves_each_weight_once_a_step() -> None:
+    case = paper_case("dfa", chip=channel_chip(4096, "ideal"), cores=[[0]] * 3, microbatch=4)
+    table = Pipeline(case).analysis.counts
+    forward = table.count("channel_bits", table.phase_rows("forward"))
+    assert forward == 16 * (4 * 4 + 12 + 9 + 6)  # inputs once, weights once
+    assert Pipeline(paper_case("dfa", chip=tiny_chip())).analysis.counts.count("channel_bits") == 0
