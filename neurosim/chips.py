@@ -163,6 +163,15 @@ class Chip(Description):
                 raise ValueError(f"io.ports: [{x}, {y}]: is given twice; a router has one port")
         return self
 
+    @model_validator(mode="after")
+    def _one_core_behind_a_channel(self) -> Chip:
+        if self.behind_channel and self.cores > 1:
+            raise ValueError(
+                f"channel.behind: 'channel': is for one processor, and this chip has {self.cores} cores; set grid to "
+                "[1, 1] and noc.cores_per_router to 1, or channel.behind to 'none'"
+            )
+        return self
+
     @property
     def columns(self) -> int:
         """Routers along x."""

@@ -6,18 +6,20 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from neurosim.analytic import Analysis, analyse
 from neurosim.chips import Chip, assumed, load_chip
 from neurosim.costs import PLACED_COMPONENTS, Prices, price
-from neurosim.counts import COUNT_NAMES, PHASES
+from neurosim.counts import COUNT_NAMES, PHASES, WORK_COLUMNS
 from neurosim.engine import simulate
 from neurosim.errors import DescriptionError, SimulationError, nearest_guess
 from neurosim.networks import Network, load_network
-from neurosim.placement import Placement, place, stored_bits
+from neurosim.placement import Placement, error_layers, place, stored_bits
 from neurosim.recipes import Recipe, check_recipe
 from neurosim.rules import Rule, check_rule, load_rule, values_needed
 from neurosim.schedules import Plan, schedule
-from neurosim.trace import CORE_STATES, Trace
+from neurosim.trace import CORE_STATES, TRAFFIC_COLUMNS, Trace
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,7 +111,8 @@ class Costs:
         """The tidy table with chip, delivery and per in front, and values_needed per hidden layer, as costs.csv has."""
         import pandas as pd
 
-        needed = values_needed(self.network, self.rule)
+        computed = error_layers(self.network, self.rule)
+        needed = {layer: n for layer, n in values_needed(self.network, self.rule).items() if computed[layer]}
         rows = [(self.rule.name, "error", layer, "values_needed", "count", value) for layer, value in needed.items()]
         frame = self.frame
         frame = pd.concat([frame, pd.DataFrame(rows, columns=frame.columns)], ignore_index=True)
@@ -206,6 +209,7 @@ def cost(
 
     ``settings`` are fields of the recipe (``batch_size=200``, ``delivery="unicast"``). ``samples`` is the length of an
     epoch (default 60000). ``fidelity`` "event" simulates; "analytic" takes counts and the bound in closed form.
+    ``forward_only`` is inference on a network that is placed, with room, for training.
 
     Raises:
         DescriptionError, PlacementError, SimulationError: what was asked for does not exist, fit or end.
@@ -257,10 +261,15 @@ def check_agreement(trace: Trace, analysis: Analysis) -> None:
     Raises:
         SimulationError: they differ, which is an error of neurosim's.
     """
-    for name in COUNT_NAMES:
-        simulated, closed = trace.counts.count(name), analysis.counts.count(name)
-        if simulated != closed:
-            raise SimulationError(f"{name}: simulated {simulated}, in closed form {closed}; please report this")
+    columns = [" ".join(column).strip() for column in WORK_COLUMNS], TRAFFIC_COLUMNS
+    for table, names in zip(("work", "traffic"), columns, strict=True):
+        simulated, closed = getattr(trace.counts, table), getattr(analysis.counts, table)
+        for row, column in np.argwhere(simulated != closed):
+            phase, layer = trace.counts.places[row]
+            raise SimulationError(
+                f"{names[column]} of {phase}, layer {layer}: simulated {simulated[row, column]}, in closed form "
+                f"{closed[row, column]}; please report this"
+            )
     if trace.makespan_cycles < analysis.bound.bound_cycles:
         raise SimulationError(
             f"makespan_cycles: {trace.makespan_cycles} is below the bound {analysis.bound.bound_cycles}; "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -28,12 +29,20 @@ class Settings:
     rules: dict[str, dict[str, list[tuple[str, str]]]] = field(default_factory=dict)
 
     def network(self, network: Network) -> Network:
-        """Return the network with its overrides."""
-        return _apply(network, self.parts["network"])
+        """Return the network with its overrides; its name says so."""
+        overrides = self.parts["network"]
+        changed = _apply(network, overrides)
+        if network.name == _shorthand(network):
+            # A shorthand names the widths, which may be others now.
+            changed = changed.model_copy(update={"name": _shorthand(changed)})
+            overrides = [(key, text) for key, text in overrides if not _WIDTH.fullmatch(key)]
+        return changed.model_copy(update={"name": _name(changed.name, overrides)})
 
     def chip(self, chip: Chip) -> Chip:
-        """Return the chip with its overrides."""
-        return _apply(chip, self.parts["chip"])
+        """Return the chip with its overrides; its name says so."""
+        overrides = self.parts["chip"]
+        changed = _apply(chip, overrides)
+        return changed.model_copy(update={"name": _name(changed.name, overrides)})
 
     def recipe(self, recipe: Recipe) -> Recipe:
         """Return the recipe with its overrides."""
@@ -103,6 +112,19 @@ def _locate(key: str, text: str) -> tuple[str, str]:
     raise DescriptionError(
         f"--set {text}: no field '{key}' in recipe, rule, chip or network{nearest_guess(first, known)}"
     )
+
+
+_WIDTH = re.compile(r"inputs|layers\.\d+\.units")
+
+
+def _shorthand(network: Network) -> str:
+    return "-".join(str(width) for width in network.widths)
+
+
+def _name(name: str, overrides: Sequence[tuple[str, str]]) -> str:
+    """A description that was changed does not go by its old name alone."""
+    changes = [f"{key}={text}" for key, text in overrides if key != "name"]
+    return f"{name} ({', '.join(changes)})" if changes else name
 
 
 def _apply(model: Model, overrides: Sequence[tuple[str, str]]) -> Model:

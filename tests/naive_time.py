@@ -2,7 +2,8 @@
 
 Decided here, where the contract leaves it open: the cycles of a hop are those of the link that is left; messages that
 enter one injection link in the same cycle are ordered as tasks are, by the task that sends; a port's io task needs no
-core; a channel's cycles bound a task from outside its pipeline_cycles.
+core; where a microbatch has no error L, the ports of the microbatch a window later wait for its outputs, softmax sums
+and labels instead.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from naive_case import Case, index_bits
+from naive_case import Case
+from naive_duration import duration_cycles
 from naive_machine import Message, Task
 from naive_routes import EAST, NORTH, SOUTH, WEST, far_end, flits_of, next_link, router_of
 
@@ -54,46 +56,6 @@ class Times:
     tasks: dict[Key, TaskTimes]
     messages: list[MessageTimes]
     link_busy_cycles: Counter[LinkId]
-
-
-# --- durations -------------------------------------------------------------------------------------------------------
-
-
-def kind_bits(case: Case, name: str, kind: str) -> int:
-    """Return the bits of one value of a kind, as stored."""
-    if kind == "sign":
-        return 1 if name.startswith("mirror") else 2
-    if kind == "index":
-        return index_bits(case.widths[-1])
-    if kind == "label":
-        return case.label_bits
-    return int(getattr(case.chip.widths, f"{kind}_bits"))
-
-
-def duration_cycles(case: Case, task: Task) -> int:
-    """Return how long a task takes: its slowest resource, and the pipeline."""
-    core, chip = case.chip.core, case.chip
-    if task.name == "io":
-        return max(1, -(-task.counts["offchip_bits", ""] // chip.io.io_bits_per_cycle))
-    words = {"neuron": 0, "synapse": 0}
-    for (name, kind), values in task.counts.items():
-        if name.endswith(("_reads", "_writes")):
-            memory = "neuron" if name.startswith("neuron") else "synapse"
-            word_bits = getattr(core, f"{memory}_memory").word_bits
-            words[memory] += values * -(-kind_bits(case, name, kind) // word_bits)
-    generated = sum(values for (name, _), values in task.counts.items() if name.endswith("_generated"))
-    rate = getattr(core, task.phase).elementwise_per_cycle or core.elementwise_per_cycle
-    slowest = max(
-        task.mac_cycles,
-        -(-words["neuron"] // core.neuron_memory.words_per_cycle),
-        -(-words["synapse"] // core.synapse_memory.words_per_cycle),
-        -(-task.counts["elementwise_ops", ""] // rate),
-        -(-generated // core.generate_per_cycle),
-    )
-    crossing = 0
-    if chip.channel is not None and chip.behind_channel:
-        crossing = -(-task.counts["channel_bits", ""] // chip.channel.channel_bits_per_cycle)
-    return max(1, slowest + core.pipeline_cycles, crossing)
 
 
 # --- network ---------------------------------------------------------------------------------------------------------

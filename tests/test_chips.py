@@ -136,3 +136,10 @@ def test_machines_are_found_in_the_package_and_beside_it(tmp_path, inside):
     run = [sys.executable, "-c", code]
     result = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert result.stdout.split() == ["64", str(folder)]
+
+
+def test_a_machine_behind_a_channel_has_one_core():
+    von_neumann = load_chip("von_neumann")
+    assert von_neumann.cores == 1
+    with pytest.raises(DescriptionError, match=r"channel\.behind: 'channel': is for one processor, .* has 4 cores"):
+        override(von_neumann, "grid", "[2, 2]")

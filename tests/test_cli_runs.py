@@ -49,7 +49,7 @@ def test_cost_prints_tables_for_people(capsys):
     assert run("cost", "--network", "64-32-10", "--rule", "ssdfa", "--per", "sample", "--fidelity", "analytic") == 0
     shown = capsys.readouterr().out
     assert "not simulated" in shown
-    assert "assumed" in shown
+    assert "assumptions" in shown
 
 
 def test_set_reaches_chip_network_rule_and_recipe(capsys):

@@ -111,9 +111,40 @@ def test_a_rule_of_the_user_s_own_is_compared_like_any_other():
     assert list(found) == ["dfa", "mine"]
 
 
+def test_a_rule_with_a_recipe_of_its_own_is_costed_by_it():
+    own = {"dfa": {"weight_decay": 0.1, "clip_value": 1.0, "loss": "squared"}}
+    found = compare("12-9-5", rules=["bp", "dfa"], dataset=_data(), epochs=1, seeds=1, rule_settings=own)
+    alone = ns.cost("12-9-5", rule="dfa", **own["dfa"])
+    assert found["dfa"].step.counts["elementwise_ops"] == alone.counts["elementwise_ops"]
+    assert found["dfa"].step.counts["messages"] == alone.counts["messages"]
+    assert found["bp-mirrored"].recipe == found["bp"].recipe
+
+
+def test_a_chip_with_the_name_of_the_baseline_is_not_mixed_up_with_it():
+    from neurosim.descriptions import override
+
+    chip = override(ns.load_chip("von_neumann"), "channel.behind", "none")
+    found = compare("12-9-5", rules=["dfa"], chip=chip, dataset=_data(), epochs=1, seeds=1)
+    assert set(found.costs["chip"]) == {
+        "von_neumann", "von_neumann (as shipped)", "von_neumann (as shipped) (reuse ideal)"
+    }  # fmt: skip
+
+
+def test_run_toml_says_all_that_a_run_hangs_on(tmp_path):
+    first = ns.train("12-9-5", dataset=_data(), epochs=1)
+    first.save_weights(tmp_path / "w.npz")
+    found = compare("12-9-5", rules=["dfa"], dataset=_data(), epochs=1, seeds=1, weights=tmp_path / "w.npz")
+    assert len(found.description["weights"]["sha256"]) == 64
+    assert found.description["target_accuracy"] == 0.97
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        ({"rules": ["dfa"], "rule_settings": {"dfa": {"clip_norm": 1.0}}}, "clip_norm"),
+        ({"rules": ["dfa"], "rule_settings": {"dfa": {"seed": 9}}}, "share"),
+        ({"targets": "dense"}, "targets"),
+        ({"chip": "von_neumann", "microbatch": 4}, "channel"),
         ({"rules": ["bp", "bp"]}, "once"),
         ({"rules": []}, "none"),
         ({"seeds": 0}, "at least 1"),

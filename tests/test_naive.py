@@ -9,12 +9,13 @@ import pytest
 from check_rows import CHECK_ROWS, COLUMNS, golden_rows, golden_widths, paper_case
 from hypothesis import given, settings
 from naive_channel import tile
+from naive_duration import duration_cycles
 from naive_fast import count_fast
 from naive_machine import traffic
 from naive_placement import apportion, auto_microbatch, core_order, cores_needed, place, share, sizes
 from naive_routes import EAST, NORTH, SOUTH, WEST, tree
 from naive_strategies import cases, channel_chip, tiny_chip
-from naive_time import CORE_OUT, duration_cycles, simulate
+from naive_time import CORE_OUT, simulate
 
 from naive import Case, by_core, count, walk
 from neurosim.chips import Noc

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from naive_case import Case
 from naive_channel import tile
+from naive_duration import duration_cycles
 from naive_machine import traffic
 from naive_routes import EAST, NORTH, SOUTH, WEST, router_of, tree
 from naive_strategies import cases, channel_chip, channel_chips, tiny_chip
-from naive_time import duration_cycles
 from pipelines import Pipeline, examples, role_of
 
 from naive import walk

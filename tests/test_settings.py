@@ -20,6 +20,13 @@ def test_every_part_is_reached_with_and_without_its_name():
     assert found.network(dense([4, 3, 2])).layers[0].dropout == 0.5
 
 
+def test_what_was_changed_does_not_go_by_its_old_name():
+    found = parse_settings(["chip.noc.flit_bits=32", "network.layers.1.units=5", "layers.1.dropout=0.5"])
+    assert found.chip(load_chip("mesh64")).name == "mesh64 (noc.flit_bits=32)"
+    assert found.network(dense([4, 3, 2])).name == "4-5-2 (layers.1.dropout=0.5)"
+    assert parse_settings([]).chip(load_chip("mesh64")) == load_chip("mesh64")
+
+
 def test_a_rule_s_own_settings_leave_the_others_alone():
     found = parse_settings(["dfa:lr=0.3", "dfa:feedback.scale=2.0", "feedback.init=normal"])
     assert found.recipe(Recipe()).lr == Recipe().lr

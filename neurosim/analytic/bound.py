@@ -156,7 +156,7 @@ class _CriticalPath:
 def arrival_cycles(layout: Layout, grid: Mesh, flow: Flow, ends: IntArray, samples: int) -> IntArray:
     """Return when the last message of a flow is at each destination without contention [destinations].
 
-    The latency of a message is the hop_cycles of its links but the last, its flits on the narrowest, and port_cycles.
+    A message takes at least the hop_cycles of its links but the last, its flits on the ports, and port_cycles.
     """
     arrivals = np.full(len(flow.destinations), NEVER, dtype=np.int64)
     multiple = 1 if flow.once else samples

@@ -116,5 +116,5 @@ def print_costs(costs: Costs) -> None:
     unused = costs.chip.cores - costs.placement.cores_used
     if unused:
         print(f"{unused} of {costs.chip.cores} cores are not used")
-    print(f"{len(costs.as_dict()['assumed'])} numbers of chip {costs.chip.name} are assumed: neurosim chips says which")
+    print(f"{len(costs.as_dict()['assumed'])} assumptions stand behind these numbers: --json lists them")
     sys.stdout.flush()

@@ -42,6 +42,7 @@ def run_train(
     from neurosim.chips import load_chip
     from neurosim.cli.output import print_json
     from neurosim.cli.waiting import announce_compilation, progress_bars
+    from neurosim.comparisons import check_target
     from neurosim.errors import DescriptionError
     from neurosim.rules import load_rule
     from neurosim.settings import check_rule_names
@@ -50,6 +51,7 @@ def run_train(
 
     if trace not in ("first", "full"):
         raise DescriptionError(f"--trace {trace}: allowed are first and full")
+    check_target(target_accuracy)
     found = o.read_settings(
         settings,
         epochs=epochs,

@@ -14,9 +14,9 @@ from neurosim.networks import Network
 from neurosim.pipeline import merge_recipe
 from neurosim.recipes import Recipe
 from neurosim.rules import Rule, load_rule
-from neurosim.training import prepare_dataset, prepare_network
+from neurosim.training import prepare_dataset, prepare_network, with_targets
 
-__all__ = ["Comparison", "RuleResult", "compare", "reach_target"]
+__all__ = ["Comparison", "RuleResult", "check_target", "compare", "reach_target"]
 
 DEFAULT_RULES = ("bp", "fa", "dfa", "sdfa", "ssdfa")
 
@@ -55,12 +55,13 @@ def compare(
     check_target(target_accuracy)
     if tune and not validation:
         raise DescriptionError("tune: needs samples to judge by that are no test samples; add --validation 0.1")
-    data = prepare_dataset(dataset, data_dir, scale, validation, seed=merge_recipe(recipe, settings).seed)
+    merged = merge_recipe(recipe, settings)
+    data = prepare_dataset(dataset, data_dir, scale, validation, merged.seed)
     job = Job(
         network=prepare_network(network, hidden_layers, data),
         rules=[load_rule(rule) for rule in rules],
         chip=load_chip(chip),
-        recipe=merge_recipe(recipe, settings | {"targets": data.targets}),
+        recipe=with_targets(merged, data, recipe, settings),
         data=data,
         seeds=seeds,
         rule_settings=rule_settings or {},

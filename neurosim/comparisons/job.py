@@ -19,19 +19,42 @@ from neurosim.pipeline import Costs, cost_placed, merge_recipe
 from neurosim.placement import Placement, place_together
 from neurosim.recipes import Recipe, check_recipe
 from neurosim.rules import RULES, Rule, check_rule
-from neurosim.training import EpochCost, epoch_cost, run_training, spent_after, tune_learning_rate
+from neurosim.training import (
+    FIRST_DELIVERIES,
+    EpochCost,
+    describe_weights,
+    epoch_cost,
+    run_training,
+    spent_after,
+    tune_learning_rate,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Progress = Callable[[str, int, int], None]
-SHARED_FIELDS = ("batch_size", "microbatch", "delivery", "overlap", "window", "optimizer", "epochs", "targets", "dtype")
+SHARED_FIELDS = (
+    "batch_size",
+    "microbatch",
+    "delivery",
+    "overlap",
+    "window",
+    "optimizer",
+    "epochs",
+    "targets",
+    "dtype",
+    "seed",
+    "sampling",
+)
 """What all rules of a comparison have in common: otherwise it would compare recipes or placements, not rules."""
 
 
 @dataclass
 class Job:
-    """Rules to compare on one network, chip, recipe and data set; ``recipes`` holds each rule's own in the end."""
+    """Rules to compare on one network, chip, recipe and data set.
+
+    After ``check``, ``recipes`` holds the recipe of every rule that is costed, and ``placements`` by seed its place.
+    """
 
     network: Network
     rules: list[Rule]
@@ -46,6 +69,8 @@ class Job:
     notes: list[str] = field(default_factory=list)
     tuned: dict[str, dict[float, float]] = field(default_factory=dict)
     recipes: dict[str, Recipe] = field(default_factory=dict)
+    placements: dict[int, list[tuple[Rule, Placement]]] = field(default_factory=dict)
+    epoch_costs: dict[tuple[str, int], EpochCost] = field(default_factory=dict)
 
     def check(self) -> None:
         """Refuse what cannot be done before anything is done, and settle each rule's recipe."""
@@ -57,10 +82,15 @@ class Job:
         if unknown:
             raise DescriptionError(f"settings for rule {sorted(unknown)[0]!r}: compared are {', '.join(names)}")
         check_fits(self.data, self.network)
-        check_recipe(self.recipe, self.chip)
         for rule in self.rules:
             self.recipes[rule.name] = self._recipe_of(rule)
+            check_recipe(self.recipes[rule.name], self.chip)
             self.notes += check_rule(self.network, rule, self.recipes[rule.name])
+        for rule in self.costed_rules():
+            self.recipes.setdefault(rule.name, self.recipes["bp"] if rule.name == "bp-mirrored" else self.recipe)
+        self._place_seeds()
+        if self.weights is not None:
+            Memories(self.network, self.rules[0], self.recipes[self.rules[0].name]).load_weights(self.weights)
         if self.data.note:
             self.notes.append(self.data.note)
         if self.network.depth == 2 and {"fa", "dfa"} <= set(names):
@@ -101,25 +131,29 @@ class Job:
         for number, rule in enumerate(self.rules):
             self.progress(f"tuning {rule.name}", number, len(self.rules))
             recipe = self.recipes[rule.name]
-            best, found = tune_learning_rate(self.network, rule, recipe, self.data)
+            best, found = tune_learning_rate(self.network, rule, recipe, self.data, weights=self.weights)
             self.tuned[rule.name] = found
             self.recipes[rule.name] = merge_recipe(recipe, {"lr": best})
+        if self._borrows("bp-mirrored"):
+            self.recipes["bp-mirrored"] = self.recipes["bp"]
 
     def run(self, target_accuracy: float) -> Comparison:
         """Cost every rule, train every rule with every seed, and put it together."""
         import pandas as pd
 
-        placements = self._place(self.chip, self.recipe)
-        steps = {rule.name: cost_placed(self.network, rule, placement, self.recipe) for rule, placement in placements}
-        histories, memories = self._train(placements)
+        steps = {
+            rule.name: cost_placed(self.network, rule, placement, self.recipes[rule.name], log_rows=FIRST_DELIVERIES)
+            for rule, placement in self.placements[self.recipe.seed]
+        }
+        histories, memories = self._train()
         history = pd.concat(histories, ignore_index=True)
         costs = self._all_costs(steps)
         results = {
-            name: RuleResult(step.rule, self.recipes.get(name, self.recipe), _of_rule(history, name), step)
+            name: RuleResult(step.rule, self.recipes[name], _of_rule(history, name), step)
             for name, step in steps.items()
         }
         summary = self._summary(steps, history, target_accuracy)
-        return Comparison(self._description(), history, costs, summary, results, memories)
+        return Comparison(self._description(target_accuracy), history, costs, summary, results, memories)
 
     def costed_rules(self) -> list[Rule]:
         """The compared rules, and beside bp its other variant."""
@@ -131,53 +165,68 @@ class Job:
                 both.append(RULES["bp-mirrored"])
         return both
 
+    def _borrows(self, name: str) -> bool:
+        """Whether a rule is costed beside another whose training it shares."""
+        return name in self.recipes and all(rule.name != name for rule in self.rules)
+
+    def _place_seeds(self) -> None:
+        """Place every rule; a sparse rule's connections, and so its traffic, differ from seed to seed.
+
+        Slices do not depend on the seed, and the microbatch is that of the first.
+        """
+        first = self.recipe.seed
+        self.placements[first] = self._place(self.chip, self.recipe)
+        if not any(rule.sparse for rule in self.rules):
+            return
+        microbatch = self.placements[first][0][1].microbatch
+        for seed in range(first + 1, first + self.seeds):
+            recipe = merge_recipe(self.recipe, {"seed": seed, "microbatch": microbatch})
+            self.placements[seed] = self._place(self.chip, recipe)
+
     def _place(self, chip: Chip, recipe: Recipe) -> list[tuple[Rule, Placement]]:
         rules = self.costed_rules()
         return list(zip(rules, place_together(self.network, rules, chip, recipe), strict=True))
 
-    def _train(self, placements: list[tuple[Rule, Placement]]) -> tuple[list[pd.DataFrame], dict[str, Memories]]:
+    def _train(self) -> tuple[list[pd.DataFrame], dict[str, Memories]]:
         """Train every rule with every seed; the weights of the first seed are kept."""
         histories: list[pd.DataFrame] = []
         kept: dict[str, Memories] = {}
         total = self.recipe.epochs
-        costs = {rule.name: self._epoch_cost(rule, placement, self.recipe) for rule, placement in placements}
         for rule in self.rules:
             for seed in range(self.recipe.seed, self.recipe.seed + self.seeds):
-                label = f"{rule.name}, seed {seed}"
-                recipe = merge_recipe(self.recipes[rule.name], {"seed": seed})
-                memories = Memories(self.network, rule, recipe)
+                memories = Memories(self.network, rule, merge_recipe(self.recipes[rule.name], {"seed": seed}))
                 if self.weights is not None:
                     memories.load_weights(self.weights)
                 kept.setdefault(rule.name, memories)
-                own = costs[rule.name] if not rule.sparse else self._seed_cost(rule, seed, placements)
-                done = _announce(self.progress, label, total)
-                frame = run_training(memories, self.data, own, measure_angles=self.measure_angles, after_epoch=done)
+                done = _announce(self.progress, f"{rule.name}, seed {seed}", total)
+                cost = self._epoch_cost(rule.name, seed)
+                frame = run_training(memories, self.data, cost, measure_angles=self.measure_angles, after_epoch=done)
                 histories.append(frame.assign(rule=rule.name, seed=seed))
-                if rule == RULES["bp"] and "bp-mirrored" in costs and "bp-mirrored" not in self.recipes:
-                    histories.append(_recosted(frame, costs["bp-mirrored"]).assign(rule="bp-mirrored", seed=seed))
+                if rule.name == "bp" and self._borrows("bp-mirrored"):
+                    other = _recosted(frame, self._epoch_cost("bp-mirrored", seed))
+                    histories.append(other.assign(rule="bp-mirrored", seed=seed))
         return histories, kept
 
-    def _epoch_cost(self, rule: Rule, placement: Placement, recipe: Recipe) -> EpochCost:
-        return epoch_cost(self.network, rule, placement, recipe, self.data.train_samples)
-
-    def _seed_cost(self, rule: Rule, seed: int, placements: list[tuple[Rule, Placement]]) -> EpochCost:
-        """A sparse rule's connections, and so its traffic, differ from seed to seed; slices and microbatch do not."""
-        microbatch = placements[0][1].microbatch
-        changes = {"seed": seed} if self.chip.behind_channel else {"seed": seed, "microbatch": microbatch}
-        recipe = merge_recipe(self.recipe, changes)
-        own = next(placement for found, placement in self._place(self.chip, recipe) if found == rule)
-        return self._epoch_cost(rule, own, recipe)
+    def _epoch_cost(self, name: str, seed: int) -> EpochCost:
+        """What an epoch costs; only a sparse rule's depends on the seed."""
+        rules = {rule.name: rule for rule in self.costed_rules()}
+        own = seed if rules[name].sparse else self.recipe.seed
+        if (name, own) not in self.epoch_costs:
+            placement = next(placement for rule, placement in self.placements[own] if rule.name == name)
+            self.epoch_costs[name, own] = epoch_cost(
+                self.network, rules[name], placement, self.recipes[name], self.data.train_samples
+            )
+        return self.epoch_costs[name, own]
 
     def _all_costs(self, steps: Mapping[str, Costs]) -> pd.DataFrame:
         """Costs of a step on the chip under both deliveries, and on a von Neumann machine of the same technology."""
         import pandas as pd
 
         frames = [step.labelled_frame for step in steps.values()]
-        other = merge_recipe(
-            self.recipe, {"delivery": "unicast" if self.recipe.delivery == "multicast" else "multicast"}
-        )
-        for step in steps.values():
-            frames.append(cost_placed(self.network, step.rule, step.placement, other).labelled_frame)
+        other = {"delivery": "unicast" if self.recipe.delivery == "multicast" else "multicast"}
+        for name, step in steps.items():
+            recipe = merge_recipe(self.recipes[name], other)
+            frames.append(cost_placed(self.network, step.rule, step.placement, recipe).labelled_frame)
         if not self.chip.behind_channel:
             frames += self._von_neumann_frames()
         return pd.concat(frames, ignore_index=True)
@@ -187,11 +236,12 @@ class Job:
 
         The truth lies between the two, so both are shown.
         """
-        recipe = merge_recipe(self.recipe, {"microbatch": "auto"})
         machine = load_chip("von_neumann")
-        for chip in (machine, override(machine, "channel.reuse", "ideal")):
-            name = machine.name if chip is machine else f"{machine.name} (reuse ideal)"
-            for rule, placement in self._place(chip, recipe):
+        label = machine.name if machine.name != self.chip.name else f"{machine.name} (as shipped)"
+        for reuse, name in (("layer", label), ("ideal", f"{label} (reuse ideal)")):
+            chip = override(machine, "channel.reuse", reuse)
+            for rule, placement in self._place(chip, merge_recipe(self.recipe, {"microbatch": "auto"})):
+                recipe = merge_recipe(self.recipes[rule.name], {"microbatch": "auto"})
                 yield cost_placed(self.network, rule, placement, recipe).labelled_frame.assign(chip=name)
 
     def _summary(self, steps: Mapping[str, Costs], history: pd.DataFrame, target: float) -> dict[str, Any]:
@@ -225,7 +275,7 @@ class Job:
             "notes": self.notes,
         }
 
-    def _description(self) -> dict[str, Any]:
+    def _description(self, target_accuracy: float) -> dict[str, Any]:
         return {
             "what": "compare",
             "network": self.network.model_dump(),
@@ -234,6 +284,9 @@ class Job:
             "rules": {rule.name: rule.model_dump() for rule in self.rules},
             "rule_recipes": {name: recipe.model_dump() for name, recipe in self.recipes.items()},
             "dataset": self.data.describe(),
+            "weights": describe_weights(self.weights),
+            "tuned": bool(self.tuned),
+            "target_accuracy": target_accuracy,
             "seeds": list(range(self.recipe.seed, self.recipe.seed + self.seeds)),
         }
 

@@ -50,6 +50,10 @@ class Comparison:
             raise DescriptionError(f"rule {rule!r}: this comparison has {', '.join(self.results)}")
         return self.results[rule]
 
+    def __repr__(self) -> str:
+        where = f"{self.summary['network']} on {self.summary['chip']}, {self.summary['dataset']}"
+        return f"<Comparison of {', '.join(self.results)}: {where}>"
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.results)
 

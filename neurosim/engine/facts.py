@@ -182,7 +182,7 @@ class History:
         previous = self._previous_on_core()
         row = int(np.argmax(ends))
         if self.makespan > ends[row]:
-            yield "update", "network", int(ends[row]), self.makespan
+            yield self.plan.tasks.groups[-1].phase, "network", int(ends[row]), self.makespan
         while row >= 0:
             phase, resource = self._bound_of(row)
             start, ready = int(rows["start"][row]), int(rows["ready"][row])

@@ -81,7 +81,7 @@ def _simulate_apart(plan: Plan, steps: Sequence[Sequence[Microbatch]], samples: 
             path[key] += cycles * count
     barrier_cycles = barriers * plan.layout.chip.barrier_cycles
     if barrier_cycles:
-        path["update", "barrier"] += barrier_cycles
+        path[plan.tasks.groups[-1].phase, "barrier"] += barrier_cycles
     core_cycles = np.sum([history.core_cycles(Repeat()) * count for history, count in histories], axis=0)
     core_cycles[:, -1] += barrier_cycles
     link_facts = [(history.simulation.network.link_facts(), count) for history, count in histories]

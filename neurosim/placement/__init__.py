@@ -149,6 +149,11 @@ def _choose_microbatch(
 ) -> int:
     """The recipe's microbatch, or the largest with which every core fits under every rule."""
     if chip.behind_channel:
+        if recipe.microbatch not in ("auto", recipe.batch_size):
+            raise PlacementError(
+                f"microbatch = {recipe.microbatch}: the memories of chip {chip.name!r} lie behind a channel, where a "
+                f"step is not cut; use 'auto' or the batch of {recipe.batch_size}"
+            )
         return recipe.batch_size
     most = min(recipe.batch_size, chip.core.lanes[0] * chip.core.accumulators_per_lane)
     if recipe.microbatch != "auto":

@@ -2,15 +2,21 @@
 
 from neurosim.training.loop import EpochCost, learning_rate, minibatches, run_training, spent_after
 from neurosim.training.train import (
+    FIRST_DELIVERIES,
     Training,
+    describe_weights,
     epoch_cost,
     prepare_dataset,
     prepare_network,
     train,
     tune_learning_rate,
+    with_targets,
 )
 
 __all__ = [
+    "FIRST_DELIVERIES",
+    "describe_weights",
+    "with_targets",
     "EpochCost",
     "Training",
     "epoch_cost",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from neurosim import runs
 from neurosim.chips import assumed
-from neurosim.training.train import Training
+from neurosim.training.train import Training, describe_weights
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,6 +69,8 @@ def write_training(folder: Path, training: Training, target_accuracy: float = 0.
             "chip": training.chip.model_dump(),
             "recipe": training.recipe.model_dump(),
             "dataset": training.dataset.describe(),
+            "weights": describe_weights(training.initial_weights),
+            "target_accuracy": target_accuracy,
         },
     )
     runs.write_csv(folder / "history.csv", training_history(training))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -43,6 +44,7 @@ class Training:
     history: pd.DataFrame
     memories: Memories
     warnings: tuple[str, ...]
+    initial_weights: str | os.PathLike[str] | None = None
 
     @property
     def costs(self) -> pd.DataFrame:
@@ -71,7 +73,6 @@ def train(
     scale: str | None = None,
     validation: float = 0.0,
     weights: str | os.PathLike[str] | None = None,
-    placement: Placement | None = None,
     full_trace: bool = False,
     measure_angles: bool = True,
     after_epoch: Callable[[int], None] = lambda epoch: None,
@@ -81,26 +82,50 @@ def train(
 
     ``dataset`` is a name, an .npz path or arrays; ``hidden_layers`` ("800,800") takes both ends of the network from it.
     ``settings`` are fields of the recipe (``epochs=5``, ``lr=0.1``). ``weights`` is a file to start from.
-    ``placement`` is one to keep. ``full_trace`` keeps every delivery of the simulated step, not only the first 10 000.
+    ``full_trace`` keeps every delivery of the simulated step, not only the first 10 000.
 
     Raises:
         NeurosimError: what was asked for does not exist, fit or match.
     """
-    data = prepare_dataset(dataset, data_dir, scale, validation, seed=(recipe or Recipe()).seed)
-    recipe = merge_recipe(recipe, settings | {"targets": data.targets})
+    asked = recipe
+    recipe = merge_recipe(recipe, settings)
+    data = prepare_dataset(dataset, data_dir, scale, validation, recipe.seed)
+    recipe = with_targets(recipe, data, asked, settings)
     chosen, machine = load_rule(rule), load_chip(chip)
     found = prepare_network(network, hidden_layers, data)
     check_fits(data, found)
     warnings = check_rule(found, chosen, recipe)
     check_recipe(recipe, machine)
-    placement = place(found, chosen, machine, recipe) if placement is None else placement
+    placement = place(found, chosen, machine, recipe)
     step = cost_placed(found, chosen, placement, recipe, log_rows=None if full_trace else FIRST_DELIVERIES)
     epoch = epoch_cost(found, chosen, placement, recipe, data.train_samples)
     memories = Memories(found, chosen, recipe)
     if weights is not None:
         memories.load_weights(Path(weights))
     history = run_training(memories, data, epoch, measure_angles=measure_angles, after_epoch=after_epoch)
-    return Training(found, chosen, machine, recipe, data, step, epoch, history, memories, tuple(warnings))
+    return Training(found, chosen, machine, recipe, data, step, epoch, history, memories, tuple(warnings), weights)
+
+
+def with_targets(recipe: Recipe, data: Dataset, asked: Recipe | None, settings: dict[str, Any]) -> Recipe:
+    """Return the recipe with the targets that the data have.
+
+    Raises:
+        DescriptionError: other targets were asked for.
+    """
+    set_before = asked is not None and "targets" in asked.model_fields_set
+    if (set_before or "targets" in settings) and recipe.targets != data.targets:
+        raise DescriptionError(
+            f"targets = {recipe.targets!r}: dataset {data.name!r} has {data.targets!r}; leave targets away, or give "
+            "data with other targets"
+        )
+    return merge_recipe(recipe, {"targets": data.targets})
+
+
+def describe_weights(path: str | os.PathLike[str] | None) -> dict[str, str] | None:
+    """Return path and SHA-256 of a weights file to start from, for run.toml."""
+    if path is None:
+        return None
+    return {"path": os.fspath(path), "sha256": hashlib.sha256(Path(path).read_bytes()).hexdigest()}
 
 
 def epoch_cost(network: Network, rule: Rule, placement: Placement, recipe: Recipe, samples: int) -> EpochCost:
@@ -135,18 +160,29 @@ def prepare_network(
     return load_network(network)
 
 
-def tune_learning_rate(network: Network, rule: Rule, recipe: Recipe, data: Dataset) -> tuple[float, dict[float, float]]:
+def tune_learning_rate(
+    network: Network,
+    rule: Rule,
+    recipe: Recipe,
+    data: Dataset,
+    *,
+    weights: str | os.PathLike[str] | None = None,
+) -> tuple[float, dict[float, float]]:
     """Return the best of a small grid of learning rates, and the validation accuracy of each.
 
     The grid is the recipe's rate times TUNING_FACTORS, each trained for up to TUNING_EPOCHS epochs on the training
-    samples and judged on the validation samples; no test sample is seen. Ties go to the smaller rate.
+    samples, from ``weights`` where given, and judged on the validation samples; no test sample is seen. Ties go to the
+    smaller rate.
     """
     short = min(recipe.epochs, TUNING_EPOCHS)
     accuracies = {}
     for factor in TUNING_FACTORS:
         trial = merge_recipe(recipe, {"lr": recipe.lr * factor, "epochs": short})
         nothing = EpochCost(0.0, 0.0, 0)
-        history = run_training(Memories(network, rule, trial), data.for_tuning, nothing, measure_angles=False)
+        memories = Memories(network, rule, trial)
+        if weights is not None:
+            memories.load_weights(weights)
+        history = run_training(memories, data.for_tuning, nothing, measure_angles=False)
         accuracies[trial.lr] = float(history["test_accuracy"].iloc[-1])
     best = max(accuracies, key=lambda rate: (accuracies[rate], -rate))
     return best, accuracies
