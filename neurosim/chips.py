@@ -8,30 +8,39 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from neurosim.descriptions import Amount, Count, Description, PositiveAmount, PositiveCount, load
+from neurosim.descriptions import Amount, ByteCount, Count, Description, PositiveAmount, PositiveCount, load, whole
 from neurosim.errors import nearest_guess
 from neurosim.sources import assumed_numbers, covers, flat_sources, number_paths
+
+MOST_CORES = 2**20
+"""Largest machine: every core has a row in several tables."""
+
+BitWidth = Annotated[int, BeforeValidator(whole), Field(ge=1, le=1024)]
+FlitBits = Annotated[int, BeforeValidator(whole), Field(ge=1, le=2**20)]
+LaneCount = Annotated[int, BeforeValidator(whole), Field(ge=1, le=2**20)]
+HopCycles = Annotated[int, BeforeValidator(whole), Field(ge=1, le=2**15 - 1)]
+HeaderFlits = Annotated[int, BeforeValidator(whole), Field(ge=0, le=1024)]
 
 
 class Widths(Description):
     """Bits of each kind of value on the chip."""
 
-    weight_bits: PositiveCount = 16
-    bias_bits: PositiveCount = 16
-    activation_bits: PositiveCount = 16
-    error_bits: PositiveCount = 16
-    feedback_bits: PositiveCount = 16
-    state_bits: PositiveCount = 16
-    accumulator_bits: PositiveCount = 32
-    input_bits: PositiveCount = 8
+    weight_bits: BitWidth = 16
+    bias_bits: BitWidth = 16
+    activation_bits: BitWidth = 16
+    error_bits: BitWidth = 16
+    feedback_bits: BitWidth = 16
+    state_bits: BitWidth = 16
+    accumulator_bits: BitWidth = 32
+    input_bits: BitWidth = 8
 
 
 class Memory(Description):
     """One memory of a core."""
 
-    capacity_bytes: PositiveCount
+    capacity_bytes: ByteCount
     word_bits: Annotated[PositiveCount, Field(ge=2)] = 16
     words_per_cycle: PositiveCount
     read_pj_per_word: Amount
@@ -49,8 +58,8 @@ class PhaseRates(Description):
 class Core(Description):
     """MAC lanes [R, C] with their accumulators, and the two memories beside them."""
 
-    lanes: tuple[PositiveCount, PositiveCount]
-    accumulators_per_lane: PositiveCount
+    lanes: tuple[LaneCount, LaneCount]
+    accumulators_per_lane: LaneCount
     systolic: bool = False
     pipeline_cycles: Count = 0
     elementwise_per_cycle: PositiveCount
@@ -68,8 +77,8 @@ class Core(Description):
 class LinkRates(Description):
     """What the links of one direction do differently from the network's own; None keeps the network's."""
 
-    link_bits: PositiveCount | None = None
-    hop_cycles: PositiveCount | None = None
+    link_bits: FlitBits | None = None
+    hop_cycles: HopCycles | None = None
     link_pj_per_flit: Amount | None = None
 
 
@@ -78,11 +87,11 @@ class Noc(Description):
 
     topology: Literal["mesh"] = "mesh"
     cores_per_router: PositiveCount = 1
-    flit_bits: PositiveCount
-    link_bits: PositiveCount
-    header_flits: Count = 1
+    flit_bits: FlitBits
+    link_bits: FlitBits
+    header_flits: HeaderFlits = 1
     max_packet_flits: PositiveCount = 16
-    hop_cycles: PositiveCount
+    hop_cycles: HopCycles
     port_cycles: Count = 1
     link_pj_per_flit: Amount
     router_pj_per_flit: Amount
@@ -104,7 +113,7 @@ class Channel(Description):
     """The DRAM channel of a machine whose memories lie behind it; ``behind = "none"`` takes it away again."""
 
     behind: Literal["channel", "none"] = "channel"
-    cache_bytes: PositiveCount
+    cache_bytes: ByteCount
     channel_bits_per_cycle: PositiveCount
     channel_pj_per_bit: Amount
     reuse: Literal["layer", "ideal"] = "layer"
@@ -147,6 +156,15 @@ class Chip(Description):
         if self.chips != (1, 1):
             raise ValueError(
                 f"chips: {list(self.chips)}: only one chip is modelled yet; leave it [1, 1] and enlarge grid"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _cores_can_be_counted(self) -> Chip:
+        if self.cores > MOST_CORES:
+            raise ValueError(
+                f"grid: {list(self.grid)}: with noc.cores_per_router = {self.noc.cores_per_router} makes {self.cores} "
+                f"cores, and at most {MOST_CORES} can be simulated; make the grid smaller"
             )
         return self
 

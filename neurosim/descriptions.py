@@ -23,8 +23,14 @@ def whole(value: object) -> object:
     return value
 
 
-Count = Annotated[int, BeforeValidator(whole), Field(ge=0)]
-PositiveCount = Annotated[int, BeforeValidator(whole), Field(ge=1)]
+MOST_COUNT = 2**31 - 1
+"""Largest count in a description: products of a few counts then stay within 64 bits, or are refused before they pass."""
+
+Count = Annotated[int, BeforeValidator(whole), Field(ge=0, le=MOST_COUNT)]
+PositiveCount = Annotated[int, BeforeValidator(whole), Field(ge=1, le=MOST_COUNT)]
+NeuronCount = Annotated[int, BeforeValidator(whole), Field(ge=1, le=2**24)]
+ByteCount = Annotated[int, BeforeValidator(whole), Field(ge=1, le=2**40)]
+Seed = Annotated[int, BeforeValidator(whole), Field(ge=0, le=2**64 - 1)]
 Amount = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 PositiveAmount = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 

@@ -48,6 +48,12 @@ class Costs:
     trace: Trace | None
     prices: Prices
 
+    def __repr__(self) -> str:
+        what = f"{self.network.name} under {self.rule.name} on {self.chip.name}, per {self.per}"
+        return (
+            f"<Costs of {what}: {self.bound_cycles} cycles at least, {self.seconds:.3g} s, {self.energy_joules:.3g} J>"
+        )
+
     @property
     def divisor(self) -> int:
         """What every total is divided by: the samples of the step where costs are per sample."""
@@ -283,7 +289,7 @@ def merge_recipe(recipe: Recipe | None, settings: dict[str, Any]) -> Recipe:
     for name in settings:
         if name not in known:
             raise DescriptionError(f"recipe.{name}: no such setting{nearest_guess(name, known)}")
-    return Recipe(**((recipe or Recipe()).model_dump() | settings))
+    return Recipe(**((recipe or Recipe()).model_dump(exclude_unset=True) | settings))
 
 
 def _check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:

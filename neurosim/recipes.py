@@ -7,11 +7,25 @@ from typing import Annotated, Literal, Protocol
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from neurosim.descriptions import Amount, Count, Description, PositiveAmount, PositiveCount, load, whole
+from neurosim.descriptions import Amount, Description, PositiveAmount, PositiveCount, Seed, load, whole
 from neurosim.errors import DescriptionError
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Microbatch = Annotated[Literal["auto"] | Annotated[int, Field(ge=1)], BeforeValidator(whole)]
+
+
+_USED_BY = {
+    "momentum": ("optimizer", ("momentum",)),
+    "beta1": ("optimizer", ("adam",)),
+    "beta2": ("optimizer", ("adam",)),
+    "rms_decay": ("optimizer", ("rmsprop",)),
+    "epsilon": ("optimizer", ("rmsprop", "adam")),
+    "lr_step_epochs": ("lr_schedule", ("step",)),
+    "lr_step_factor": ("lr_schedule", ("step",)),
+    "init_scale": ("init", ("uniform", "normal")),
+    "window": ("overlap", ("exact",)),
+}
+"""Numbers that only some choices use: set to another value than the default under another choice, they are refused."""
 
 
 class Recipe(Description):
@@ -38,7 +52,7 @@ class Recipe(Description):
     init: Literal["uniform", "normal", "zero"] = "uniform"
     init_scale: PositiveAmount = 1.0
     sampling: Literal["shuffle", "replacement"] = "shuffle"
-    seed: Count = 0
+    seed: Seed = 0
     dtype: Literal["float32", "float64"] = "float32"
     microbatch: Microbatch = "auto"
     delivery: Literal["unicast", "multicast"] = "multicast"
@@ -51,6 +65,16 @@ class Recipe(Description):
             raise ValueError(
                 f"microbatch: {self.microbatch}: must be at most batch_size, which is {self.batch_size}, or 'auto'"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _nothing_is_ignored(self) -> Recipe:
+        for name, (choice, users) in _USED_BY.items():
+            if getattr(self, choice) not in users and getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(
+                    f"{name}: {getattr(self, name)}: has no effect with {choice} {getattr(self, choice)!r}; leave it "
+                    f"away, or choose {choice} {' or '.join(repr(user) for user in users)}"
+                )
         return self
 
     @property

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import model_validator
+from pydantic import field_validator, model_validator
 
 from neurosim.descriptions import Description, PositiveAmount, PositiveCount, keeps_places, load
 from neurosim.errors import DescriptionError
+from neurosim.explanations import shown
 from neurosim.networks.network import Network
 from neurosim.recipes import Recipe
+
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 
 
 class Feedback(Description):
@@ -41,6 +46,16 @@ class Rule(Description):
     @keeps_places
     def __init__(self, name: str, **fields: Any) -> None:
         super().__init__(name=name, **fields)
+
+    @field_validator("name")
+    @classmethod
+    def _names_files(cls, name: str) -> str:
+        if _NAME.fullmatch(name) is None:
+            raise ValueError(
+                f"{shown(name)}: must begin with a letter or digit and hold only letters, digits, '-', '_', '.' and "
+                f"'+', at most 64 in all, as files of a run are named after it; write such a name = '...' in the rule"
+            )
+        return name
 
     @model_validator(mode="before")
     @classmethod

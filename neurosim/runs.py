@@ -22,11 +22,23 @@ if TYPE_CHECKING:
 
 DESCRIPTION = "run.toml"
 SUMMARY = "summary.json"
-RESULTS = (DESCRIPTION, SUMMARY, "history.csv", "costs.csv", "table*", "trace*.npz", "weights*", "figures", "report*")
+RESULTS = (
+    DESCRIPTION, SUMMARY, "history.csv", "costs.csv", "table.csv", "table.txt", "table_machines.csv", "trace.npz",
+    "trace_*.npz", "weights.npz", "weights_*.npz", "figures",
+)  # fmt: skip
 """What a run writes into its folder, as patterns; everything else there is the user's own and is left alone."""
+
+TEXT_COLUMNS = ("chip", "delivery", "per", "rule", "phase", "quantity", "unit")
+"""Columns of tables that hold names: they stay text even where a name looks like a number."""
 
 _LOCK = ".lock"
 _PREVIOUS = ".previous"
+"""Holds the results of the earlier run, whole: what lies beside it is of a run that is not done."""
+_MOVING = ".moving"
+"""Holds some results of the earlier run on their way out or back: the others lie beside it."""
+_DISCARDED = ".discarded"
+_UNFINISHED = ".*.[0-9]*.tmp*"
+"""Temporary files of ``replacing`` that a killed process left."""
 _PACKAGES = ("numpy", "numba", "simpy", "pandas", "pydantic", "threadpoolctl")
 
 
@@ -61,7 +73,13 @@ class Run:
 
         with _naming(self.file(name), ""):
             try:
-                return pd.read_csv(self.file(name))
+                # Names such as NA are names; only nothing is nothing.
+                frame = pd.read_csv(
+                    self.file(name), dtype=dict.fromkeys(TEXT_COLUMNS, str), keep_default_na=False, na_values=[""]
+                )
+                if not self.file(name).read_bytes().endswith(b"\n"):
+                    raise RunError(f"{self.file(name)}: not a whole table (its last line is cut off)")
+                return frame
             except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
                 raise RunError(f"{self.file(name)}: not a whole table ({error})") from error
 
@@ -90,8 +108,9 @@ class Run:
 def open_run(out: str | os.PathLike[str] | None, what: str) -> Iterator[Path]:
     """Make a run folder, hold its lock while the block runs, and leave nothing half-written behind.
 
-    Results that an earlier run left in the folder give way to the new ones. When the block fails before any result
-    beside the description was written, the folder is what it was: absent, empty, or with the earlier results.
+    Results that an earlier run left in the folder give way to the new ones. When the block fails or is interrupted,
+    the folder is what it was: absent, empty, or with the earlier results. Files of the user's own stay in any case.
+    After a process was killed, the next run in the folder puts the earlier results back before it begins.
 
     Raises:
         RunError: the folder cannot be made or written, is no run folder, or is being written by another process.
@@ -100,15 +119,18 @@ def open_run(out: str | os.PathLike[str] | None, what: str) -> Iterator[Path]:
     path = create_run(out, what)
     made = absent or (path if out is None else None)
     with lock_run(path):
-        _set_aside(path)
         try:
+            with _naming(path):
+                _set_aside(path)
             yield path
         except BaseException:
-            if not _has_results(path):
-                _restore(path)
+            with suppress(OSError):  # the failure that led here is what the user must hear of
+                _put_back(path)
             raise
+        else:
+            with _naming(path):
+                _discard_previous(path)
         finally:
-            shutil.rmtree(path / _PREVIOUS, ignore_errors=True)
             if not _entries(path):
                 _remove_made(path, made)
 
@@ -125,7 +147,7 @@ def create_run(out: str | os.PathLike[str] | None, what: str) -> Path:
     with _naming(path):
         path.mkdir(parents=True, exist_ok=True)
         entries = _entries(path)
-    if entries and not {DESCRIPTION, _PREVIOUS} & set(entries):
+    if entries and not {DESCRIPTION, _PREVIOUS, _MOVING} & set(entries):
         raise RunError(
             f"{path}: holds files but no {DESCRIPTION}, so it is no run folder and nothing is written there; name a "
             "new folder with --out"
@@ -156,7 +178,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
     A reader sees the old file or the new one, never half of it; a block that fails leaves the old one.
     """
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    temporary = path.parent / f".{path.stem}.{os.getpid()}.tmp{path.suffix}"
     with _naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -172,9 +194,14 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
+def json_text(value: object) -> str:
+    """Return a value as standard JSON; NumPy numbers and arrays become plain ones, NaN and infinities null."""
+    return json.dumps(_plain(value), indent=2, allow_nan=False)
+
+
 def write_json(path: Path, value: object) -> None:
-    """Write a value as JSON; NumPy numbers and arrays become plain ones, NaN and infinities null."""
-    write_text(path, json.dumps(_plain(value), indent=2, allow_nan=False) + "\n")
+    """Write a value as JSON, as ``json_text`` has it."""
+    write_text(path, json_text(value) + "\n")
 
 
 def write_csv(path: Path, frame: Frame) -> None:
@@ -223,12 +250,15 @@ def load_run(path: str | os.PathLike[str]) -> Run:
     """Return what a run left in its folder; tables and arrays are read when asked for.
 
     Raises:
-        RunError: the folder is not there, is no run folder, or its description or summary is damaged.
+        RunError: the folder is not there, is no run folder, its run is not done, or its description or summary is
+            damaged.
     """
     folder = Path(path).expanduser()
     if not folder.is_dir():
         siblings = [p.name for p in folder.parent.iterdir() if p.is_dir()] if folder.parent.is_dir() else []
         raise RunError(f"{folder}: no such run folder{nearest_guess(folder.name, siblings)}")
+    if (folder / _PREVIOUS).is_dir() or (folder / _MOVING).is_dir():
+        raise RunError(f"{folder}: the run that writes there is not done, or was killed; wait for it, or make it again")
     if not (folder / DESCRIPTION).is_file():
         raise RunError(f"{folder}: has no {DESCRIPTION}, so it is no run folder")
     description = _parse(folder / DESCRIPTION, tomllib.loads)
@@ -236,12 +266,15 @@ def load_run(path: str | os.PathLike[str]) -> Run:
     return Run(folder, description, summary)
 
 
-def _parse(path: Path, parse: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
+def _parse(path: Path, parse: Callable[[str], Any]) -> dict[str, Any]:
     with _naming(path, ""):
         try:
-            return parse(path.read_text(encoding="utf-8"))
-        except ValueError as error:  # of TOML, of JSON, or of UTF-8
+            found = parse(path.read_text(encoding="utf-8"))
+        except (ValueError, RecursionError) as error:  # of TOML, of JSON, or of UTF-8; brackets a thousand deep
             raise RunError(f"{path}: damaged ({error})") from error
+    if not isinstance(found, dict):
+        raise RunError(f"{path}: damaged (it holds a {type(found).__name__}, not a table of keys)")
+    return found
 
 
 def _create_numbered(parent: Path, what: str) -> Path:
@@ -266,28 +299,39 @@ def _results(path: Path) -> list[Path]:
     return [found for pattern in RESULTS for found in path.glob(pattern)]
 
 
-def _has_results(path: Path) -> bool:
-    return any(found.name != DESCRIPTION for found in _results(path))
-
-
 def _set_aside(path: Path) -> None:
-    with _naming(path):
-        if (path / _PREVIOUS).is_dir() and not _has_results(path):
-            _restore(path)  # of a run that was killed before its first result
-        shutil.rmtree(path / _PREVIOUS, ignore_errors=True)
-        earlier = _results(path)
-        if earlier:
-            (path / _PREVIOUS).mkdir()
-        for found in earlier:
-            found.rename(path / _PREVIOUS / found.name)
+    """Move the earlier results into _PREVIOUS, which is there as long as the run is not done."""
+    _put_back(path)  # of a run that was killed
+    (path / _MOVING).mkdir()
+    for found in _results(path):
+        found.rename(path / _MOVING / found.name)
+    (path / _MOVING).rename(path / _PREVIOUS)
 
 
-def _restore(path: Path) -> None:
-    with suppress(OSError):  # the failure that led here is what the user must hear of
-        (path / DESCRIPTION).unlink(missing_ok=True)
-        if (path / _PREVIOUS).is_dir():
-            for found in (path / _PREVIOUS).iterdir():
-                os.replace(found, path / found.name)
+def _put_back(path: Path) -> None:
+    """Remove what a run left that is not done, and put the earlier results back; at any moment it can be taken up."""
+    if (path / _PREVIOUS).is_dir():
+        for found in (*_results(path), *path.glob(_UNFINISHED)):
+            _remove(found)
+        (path / _PREVIOUS).rename(path / _MOVING)
+    if (path / _MOVING).is_dir():
+        for found in (path / _MOVING).iterdir():
+            found.rename(path / found.name)
+        (path / _MOVING).rmdir()
+
+
+def _discard_previous(path: Path) -> None:
+    """Remove the earlier results; from the first moment on they are none, even if removing them takes time or fails."""
+    shutil.rmtree(path / _DISCARDED, ignore_errors=True)
+    (path / _PREVIOUS).rename(path / _DISCARDED)
+    shutil.rmtree(path / _DISCARDED, ignore_errors=True)
+
+
+def _remove(found: Path) -> None:
+    if found.is_dir() and not found.is_symlink():
+        shutil.rmtree(found)
+    else:
+        found.unlink(missing_ok=True)
 
 
 def _first_absent(path: Path) -> Path | None:

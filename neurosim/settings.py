@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from neurosim.chips import Chip
-from neurosim.descriptions import Description, override
+from neurosim.descriptions import Description, override, parse_value, validate
 from neurosim.errors import DescriptionError, nearest_guess
 from neurosim.explanations import key_paths
 from neurosim.networks import Network
 from neurosim.recipes import Recipe
-from neurosim.rules import RULES, Rule
+from neurosim.rules import Rule
 
 Model = TypeVar("Model", bound=Description)
 
@@ -46,7 +46,7 @@ class Settings:
 
     def recipe(self, recipe: Recipe) -> Recipe:
         """Return the recipe with its overrides."""
-        return _apply(recipe, self.parts["recipe"])
+        return _apply_together(recipe, self.parts["recipe"])
 
     def rule(self, rule: Rule) -> Rule:
         """Return a rule with the overrides of all rules and its own."""
@@ -56,7 +56,7 @@ class Settings:
     def recipe_of_rule(self, name: str, recipe: Recipe) -> dict[str, Any]:
         """Return the recipe fields that only the rule ``name`` sets."""
         own = self.rules.get(name, {}).get("recipe", [])
-        changed = _apply(recipe, own)
+        changed = _apply_together(recipe, own)
         return {key.partition(".")[0]: getattr(changed, key.partition(".")[0]) for key, _ in own}
 
 
@@ -91,7 +91,7 @@ def check_rule_names(settings: Settings, names: Sequence[str]) -> None:
         if name not in names:
             raise DescriptionError(
                 f"--set {name}:...: rule {name!r} is not in use; in use are {', '.join(names)}"
-                f"{nearest_guess(name, [*names, *RULES])}"
+                f"{nearest_guess(name, names)}"
             )
 
 
@@ -125,6 +125,13 @@ def _name(name: str, overrides: Sequence[tuple[str, str]]) -> str:
     """A description that was changed does not go by its old name alone."""
     changes = [f"{key}={text}" for key, text in overrides if key != "name"]
     return f"{name} ({', '.join(changes)})" if changes else name
+
+
+def _apply_together(recipe: Recipe, overrides: Sequence[tuple[str, str]]) -> Recipe:
+    """Set fields that hang on each other (batch_size and microbatch, optimizer and momentum) together, in any order."""
+    optional = {name for name, known in Recipe.model_fields.items() if known.default is None}
+    values = {key: None if text == "none" and key in optional else parse_value(text) for key, text in overrides}
+    return validate(Recipe, recipe.model_dump(exclude_unset=True) | values, "recipe")
 
 
 def _apply(model: Model, overrides: Sequence[tuple[str, str]]) -> Model:

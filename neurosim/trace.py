@@ -174,7 +174,7 @@ def trace_from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Trace:
     """Return the trace whose ``as_arrays`` were kept: it can be priced again without simulating.
 
     Raises:
-        RunError: arrays are missing, or were written for other counts than this version knows.
+        RunError: arrays are missing or damaged, or were written for other counts than this version knows.
     """
     try:
         if list(arrays["work_columns"]) != [" ".join(c) for c in WORK_COLUMNS] or list(
@@ -183,7 +183,7 @@ def trace_from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Trace:
             raise RunError("trace: was written for other counts than this version has; simulate again")
         places = tuple((phase, int(layer)) for phase, layer in (place.split() for place in arrays["places"].tolist()))
         paths = [tuple(key.split()) for key in arrays["critical_path"].tolist()]
-        return Trace(
+        trace = Trace(
             counts=CountTable(places, arrays["work"], arrays["traffic"]),
             core_work=arrays["core_work"],
             core_cycles=arrays["core_cycles"],
@@ -195,8 +195,26 @@ def trace_from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Trace:
             timelines=tuple(_timeline_of(arrays, number) for number in range(int(arrays["timelines"]))),
             **{name: int(arrays[name]) for name in _SCALARS},
         )
+        _check_shapes(trace)
     except KeyError as error:
         raise RunError(f"trace: has no {error}; it is damaged or no trace of neurosim's") from None
+    except (ValueError, IndexError, TypeError, AttributeError, OverflowError) as error:
+        raise RunError(f"trace: is damaged ({error}); simulate again") from None
+    return trace
+
+
+def _check_shapes(trace: Trace) -> None:
+    """Raise ValueError unless the tables of a trace are of whole numbers and as large as its places and cores."""
+    counts, cores = trace.counts, trace.cores
+    for name, values, shape in (
+        ("work", counts.work, (len(counts.places), len(WORK_COLUMNS))),
+        ("traffic", counts.traffic, (len(counts.places), len(TRAFFIC_COLUMNS))),
+        ("core_work", trace.core_work, (cores, len(WORK_COLUMNS))),
+        ("core_cycles", trace.core_cycles, (cores, len(CORE_STATES))),
+        ("link_flits", trace.link_flits, trace.link_busy_cycles.shape),
+    ):
+        if values.shape != shape or not np.issubdtype(values.dtype, np.integer):
+            raise ValueError(f"{name} is {values.dtype} {list(values.shape)}, not whole numbers {list(shape)}")
 
 
 def _rows_of(kind: type[GroupFacts], prefix: str, arrays: Mapping[str, NDArray[Any]]) -> Iterator[GroupFacts]:

@@ -51,7 +51,7 @@ def recipe_of(case: Case) -> Recipe:
         optimizer=case.optimizer,  # type: ignore[arg-type]
         delivery=case.delivery,  # type: ignore[arg-type]
         overlap=case.overlap,  # type: ignore[arg-type]
-        window=case.window,
+        **({"window": case.window} if case.overlap == "exact" else {}),
         weight_decay=0.1 if case.weight_decay else 0.0,
         clip_value=1.0 if case.clip_value else None,
     )

@@ -39,7 +39,7 @@ def test_whole_floats_are_counts():
 
 
 def test_only_exact_overlap_keeps_several_microbatches_in_flight():
-    assert Recipe(window=3).microbatches_in_flight == 1
+    assert Recipe().microbatches_in_flight == 1
     assert Recipe(window=3, overlap="exact").microbatches_in_flight == 3
 
 

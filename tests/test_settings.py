@@ -51,6 +51,17 @@ def test_what_is_no_setting_is_refused_in_one_sentence(text, words):
         parse_settings([text])
 
 
+def test_settings_that_hang_on_each_other_may_come_in_any_order():
+    found = parse_settings(["microbatch=100", "momentum=0.5", "batch_size=200", "optimizer=momentum", "overlap=none"])
+    recipe = found.recipe(Recipe())
+    assert (recipe.microbatch, recipe.batch_size, recipe.momentum) == (100, 200, 0.5)
+
+
+def test_a_number_that_nothing_would_use_is_refused():
+    with pytest.raises(DescriptionError, match="no effect with optimizer 'adam'"):
+        parse_settings(["momentum=0.95"]).recipe(Recipe())
+
+
 def test_settings_for_a_rule_that_is_not_in_use_are_refused():
     with pytest.raises(DescriptionError, match="did you mean 'dfa'"):
         check_rule_names(parse_settings(["dfaa:lr=0.3"]), ["bp", "dfa"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
@@ -27,6 +28,7 @@ COMMANDS: dict[str, str] = {
 
 USER_ERROR = 2
 INTERRUPTED = 130
+OUTPUT_CLOSED = 1
 
 
 def _version(wanted: bool) -> None:
@@ -86,5 +88,38 @@ def build() -> typer.Typer:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run ``neurosim`` with the given arguments, or the process's own; leaves by SystemExit with its exit code."""
-    typer.main.get_command(build()).main(args=arguments, prog_name="neurosim")
+    """Run ``neurosim`` with the given arguments, or the process's own; leaves by SystemExit with its exit code.
+
+    What it says goes to the standard output before it leaves: a full disk there is one sentence and exit code 2, a
+    reader that has gone is no error of the user's and nothing is said.
+    """
+    try:
+        typer.main.get_command(build()).main(args=arguments, prog_name="neurosim")
+    except OSError:
+        if _flush() is None:  # the standard output has nothing to do with it
+            raise
+    finally:
+        problem = _flush()
+        if problem is not None:
+            _close_output()
+            if isinstance(problem, BrokenPipeError):
+                sys.exit(OUTPUT_CLOSED)
+            reason = (problem.strerror or str(problem)).lower()
+            print(f"neurosim: cannot write to the standard output: {reason}; send it elsewhere", file=sys.stderr)
+            sys.exit(USER_ERROR)
+
+
+def _flush() -> OSError | None:
+    """Write out what was printed; return what stands against it."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        return error
+    return None
+
+
+def _close_output() -> None:
+    """Let what cannot be written go nowhere: Python would try it again when it leaves, and complain."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

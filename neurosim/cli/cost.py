@@ -84,6 +84,13 @@ def show_cost(
         print_costs(costs)
 
 
+def _shown(value: float, unit: str) -> str:
+    """A count as text; a share of one (per sample) without an SI prefix, which would read as metres or thousandths."""
+    from neurosim.units import human
+
+    return f"{value:.3g}" if not unit and 0 < value < 1 else human(value, unit)
+
+
 def print_costs(costs: Costs) -> None:
     """Print costs as two tables: by phase, and of the whole."""
     from neurosim.cli.output import print_table
@@ -99,7 +106,7 @@ def print_costs(costs: Costs) -> None:
     for name in COUNT_NAMES:
         if total[name]:
             unit = "bits" if name.endswith("_bits") else "bit_hops" if name == "bit_hops" else ""
-            rows.append((name, *(human(phases[phase][name], unit) for phase in PHASES), human(total[name], unit)))
+            rows.append((name, *(_shown(phases[phase][name], unit) for phase in PHASES), _shown(total[name], unit)))
     energy = [phases[phase]["energy_pj"]["total"] for phase in PHASES]
     rows.append(
         (
@@ -112,7 +119,8 @@ def print_costs(costs: Costs) -> None:
     whole = [(name, human(pj * 1e-12, "joules")) for name, pj in costs.energy_pj.items() if pj]
     print_table("Energy by component", ["component", "energy"], whole)
     cycles = "not simulated" if costs.makespan_cycles is None else f"{costs.makespan_cycles:,.0f}"
-    print(f"makespan_cycles {cycles}, bound_cycles {costs.bound_cycles:,.0f}, time {human(costs.seconds, 'seconds')}")
+    time = f"{'at least ' if costs.trace is None else ''}{human(costs.seconds, 'seconds')}"
+    print(f"makespan_cycles {cycles}, bound_cycles {costs.bound_cycles:,.0f}, time {time}")
     unused = costs.chip.cores - costs.placement.cores_used
     if unused:
         print(f"{unused} of {costs.chip.cores} cores are not used")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -28,8 +27,10 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
 
 
 def print_json(data: Mapping[str, Any] | Sequence[Any]) -> None:
-    """Print data as JSON."""
-    print(json.dumps(data, indent=2))
+    """Print data as standard JSON: NaN and infinities are null."""
+    from neurosim.runs import json_text
+
+    print(json_text(data))
 
 
 def print_toml(text: str) -> None:

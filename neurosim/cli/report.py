@@ -11,8 +11,11 @@ def write_reports(
     folders: Annotated[list[str], typer.Argument(metavar="RUN...", help="Run folders.")],
 ) -> None:
     """Draw the figures and print the tables of finished runs again."""
-    from neurosim.reports import report_run
+    from neurosim.reports import print_table, report_run
+    from neurosim.runs import load_run
 
     for folder in folders:
         written = report_run(folder)
-        print(f"{folder}: {len(written)} files written")
+        run = load_run(folder)
+        print_table(run.history, run.costs, run.summary)
+        print(f"{len(written)} files written to {folder}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any
 
 import typer
@@ -101,13 +102,17 @@ def print_training(summary: dict[str, Any], folder: str) -> None:
         f"{summary['network']} under {summary['rule']} on {summary['chip']}, {summary['dataset']}, "
         f"{summary['epochs']} epochs of {summary['samples_per_epoch']} samples:"
     )
-    print(f"accuracy: train {summary['train_accuracy']:.2%}, test {summary['test_accuracy']:.2%}")
+    if math.isfinite(summary["test_accuracy"]):
+        print(f"accuracy: train {summary['train_accuracy']:.2%}, test {summary['test_accuracy']:.2%}")
+    print(f"loss: train {summary['train_loss']:.4g}, test {summary['test_loss']:.4g}")
     spent = f"{human(summary['seconds_per_epoch'], 'seconds')} and {human(summary['joules_per_epoch'], 'joules')}"
     print(f"an epoch takes {spent} on the chip, {summary['delivery']}")
     print(f"microbatch {summary['microbatch']}, cores per layer {summary['cores_per_layer']}")
     target = summary["to_target"][summary["rule"]]
     wanted = f"{summary['target_accuracy']:.1%} test accuracy"
-    if target["epochs"] is None:
+    if not math.isfinite(summary["test_accuracy"]):
+        print("accuracy does not apply to targets that are no classes")
+    elif target["epochs"] is None:
         print(f"{wanted} was not reached")
     else:
         spent = f"{human(target['seconds'], 'seconds')}, {human(target['joules'], 'joules')}"

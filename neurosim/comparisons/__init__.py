@@ -24,7 +24,7 @@ DEFAULT_RULES = ("bp", "fa", "dfa", "sdfa", "ssdfa")
 def compare(
     network: str | os.PathLike[str] | Network | None = None,
     *,
-    rules: Sequence[str | os.PathLike[str] | Rule] = DEFAULT_RULES,
+    rules: str | Sequence[str | os.PathLike[str] | Rule] = DEFAULT_RULES,
     chip: str | os.PathLike[str] | Chip = "mesh64",
     dataset: Any = "digits",
     seeds: int = 3,
@@ -53,13 +53,13 @@ def compare(
     if seeds < 1:
         raise DescriptionError(f"seeds = {seeds}: a comparison needs at least 1")
     check_target(target_accuracy)
-    if tune and not validation:
+    if tune and not (validation or getattr(dataset, "validation_samples", 0)):
         raise DescriptionError("tune: needs samples to judge by that are no test samples; add --validation 0.1")
     merged = merge_recipe(recipe, settings)
     data = prepare_dataset(dataset, data_dir, scale, validation, merged.seed)
     job = Job(
         network=prepare_network(network, hidden_layers, data),
-        rules=[load_rule(rule) for rule in rules],
+        rules=[load_rule(rule) for rule in (rules.split(",") if isinstance(rules, str) else rules)],
         chip=load_chip(chip),
         recipe=with_targets(merged, data, recipe, settings),
         data=data,

@@ -23,6 +23,7 @@ from neurosim.training import (
     FIRST_DELIVERIES,
     EpochCost,
     describe_weights,
+    divergence,
     epoch_cost,
     run_training,
     spent_after,
@@ -201,6 +202,9 @@ class Job:
                 done = _announce(self.progress, f"{rule.name}, seed {seed}", total)
                 cost = self._epoch_cost(rule.name, seed)
                 frame = run_training(memories, self.data, cost, measure_angles=self.measure_angles, after_epoch=done)
+                diverged = divergence(frame)
+                if diverged:
+                    self.notes.append(f"{rule.name}, seed {seed}: {diverged}.")
                 histories.append(frame.assign(rule=rule.name, seed=seed))
                 if rule.name == "bp" and self._borrows("bp-mirrored"):
                     other = _recosted(frame, self._epoch_cost("bp-mirrored", seed))

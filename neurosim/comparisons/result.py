@@ -19,6 +19,17 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+TARGET_COLUMNS = ("epochs", "seconds", "joules", "bit_hops")
+MAIN_COLUMNS = (
+    "test_accuracy_percent",
+    "seconds_per_epoch",
+    "joules_per_sample",
+    "bit_hops_per_sample",
+    "memory_accesses_per_sample",
+    "macs_per_sample",
+)
+
+
 @dataclass(frozen=True)
 class RuleResult:
     """One rule of a comparison: its history over all seeds and its costs of a step on the chip."""
@@ -27,6 +38,9 @@ class RuleResult:
     recipe: Recipe
     history: pd.DataFrame
     step: Costs
+
+    def __repr__(self) -> str:
+        return f"<{self.rule.name}: {len(self.history)} rows of history; {self.step!r}>"
 
     @property
     def costs(self) -> pd.DataFrame:
@@ -60,6 +74,14 @@ class Comparison:
     @property
     def table(self) -> pd.DataFrame:
         """Accuracy beside cycles, energy, bit-hops, memory accesses and MACs, a row per rule."""
+        table = self.full_table.set_index("rule")[list(MAIN_COLUMNS)]
+        cycles = {name: result.step.makespan_cycles for name, result in self.results.items()}
+        table.insert(1, "cycles_per_step", [cycles[name] for name in table.index])
+        return table
+
+    @property
+    def full_table(self) -> pd.DataFrame:
+        """Everything that is known of each rule, a row per rule: what table.csv holds."""
         from neurosim.reports import comparison_table
 
         return comparison_table(self.history, self.costs, self.summary)
@@ -72,7 +94,7 @@ class Comparison:
         """
         import pandas as pd
 
-        return pd.DataFrame(reach_target(self.history, target)).T.rename_axis("rule")
+        return pd.DataFrame(reach_target(self.history, target), dtype=float).T.rename_axis("rule")
 
     def report(self, out: str | os.PathLike[str] | None = None) -> Path:
         """Write a run folder (default: runs/compare-<n>) and return it: what ``write`` writes.
@@ -114,7 +136,7 @@ def reach_target(history: pd.DataFrame, target: float) -> dict[str, dict[str, fl
         means = rows.groupby("epoch")[columns].mean()
         reached = means[means["test_accuracy"] >= target]
         if reached.empty:
-            found[str(rule)] = dict.fromkeys(("epochs", "seconds", "joules", "bit_hops"))
+            found[str(rule)] = dict.fromkeys(TARGET_COLUMNS)
         else:
             first = reached.iloc[0]
             found[str(rule)] = {"epochs": int(reached.index[0])} | {

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
-from neurosim.descriptions import Description, PositiveCount, is_path, load, validate
+from neurosim.descriptions import Description, NeuronCount, is_path, load, validate
 from neurosim.errors import DescriptionError, nearest_guess
 
 Activation = Literal["tanh", "sigmoid", "relu", "linear"]
@@ -18,7 +18,7 @@ Activation = Literal["tanh", "sigmoid", "relu", "linear"]
 class Dense(Description):
     """A fully connected layer. The last layer's activation is set by the loss and is not used."""
 
-    units: PositiveCount
+    units: NeuronCount
     activation: Activation = "tanh"
     trainable: bool = True
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
@@ -28,7 +28,7 @@ class Network(Description):
     """An input of ``inputs`` values and layers 1..L."""
 
     name: str = ""
-    inputs: PositiveCount
+    inputs: NeuronCount
     layers: Annotated[tuple[Dense, ...], Field(min_length=1)]
 
     @model_validator(mode="after")

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosim.errors import DescriptionError, RunError
+from neurosim.errors import DescriptionError
 from neurosim.networks.network import Network
+from neurosim.runs import replacing
 
 Array = NDArray[Any]
 
@@ -39,17 +40,12 @@ def check_shapes(network: Network, weights: Sequence[Array], biases: Sequence[Ar
 
 
 def save_weights(path: str | PathLike[str], weights: Sequence[Array], biases: Sequence[Array]) -> None:
-    """Write the arrays whole or not at all: to a file beside ``path``, which it then replaces; raises RunError."""
+    """Write the arrays whole or not at all, making the folder if need be; raises RunError where that cannot be."""
     arrays = {f"W{number}": values for number, values in enumerate(weights, start=1)}
     arrays |= {f"b{number}": values for number, values in enumerate(biases, start=1)}
-    place = os.fspath(path)
-    beside = Path(f"{place}.part")
-    try:
-        with beside.open("wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
-        beside.replace(path)
-    except OSError as problem:
-        raise RunError(f"weights: cannot write '{place}': {problem.strerror}; choose another folder") from problem
+    # Opened here: NumPy would add .npz to another name.
+    with replacing(Path(path)) as temporary, temporary.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
 
 
 def load_weights(path: str | PathLike[str], network: Network) -> tuple[list[Array], list[Array]]:

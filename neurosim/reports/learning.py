@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from neurosim.reports.results import TRAINED_AS, Results
+from neurosim.reports.results import Results
 from neurosim.reports.style import NARROW, WIDE, Look, foot, new_figure, rule_looks, si_axis, title
 
 _LEAST_PERCENT = 0.1
@@ -49,7 +49,7 @@ def draw_learning_joules(results: Results) -> Figure | None:
 
 
 def _draw_learning(results: Results, against: str) -> Figure | None:
-    curves = results.curves if against != "epoch" else results.history
+    curves = results.trained if against == "epoch" else results.history
     if against not in curves or not curves[against].max() > 0:
         return None
     classes = bool(np.isfinite(curves[["train_accuracy", "test_accuracy"]]).any(axis=None))
@@ -86,12 +86,11 @@ def _note(results: Results, rules: list[str], against: str, classes: bool) -> st
     notes = []
     if classes and results.history["epoch"].max() > 1:
         notes.append("Before training (epoch 0) the accuracy is below the axis.")
-    notes += [f"{rule} learns as {TRAINED_AS[rule]} does, at its own cost." for rule in rules if rule in TRAINED_AS]
-    if against == "epoch":
-        notes += [
-            f"{rule}'s curve is {TRAINED_AS[rule]}'s." for rule in results.rules
-            if rule in TRAINED_AS and rule not in rules
-        ]  # fmt: skip
+    for rule, other in ((rule, results.trained_as(rule)) for rule in dict.fromkeys(results.history["rule"])):
+        if rule != other and against == "epoch":
+            notes.append(f"{rule}'s curve is {other}'s.")
+        elif rule != other:
+            notes.append(f"{rule} learns as {other} does, at its own cost.")
     return " ".join(notes)
 
 
@@ -163,14 +162,15 @@ def _target_line(ax: Axes, results: Results | None) -> list[Line2D]:
 
 def draw_alignment(results: Results) -> Figure | None:
     """Angles of errors, gradients and feedback to back-propagation's over epochs, by layer."""
-    panels = _angle_columns(results.history)
+    history = results.trained
+    panels = _angle_columns(history)
     if not panels:
         return None
     names = [name for name in _ANGLES if any(name == of for of, _ in panels)]
     layers = sorted({layer for _, layer in panels})
     rules = [
-        rule for rule in dict.fromkeys(results.history["rule"])
-        if any(_is_drawn(results.history, rule, f"{name}_{layer}") for name, layer in panels)
+        rule for rule in dict.fromkeys(history["rule"])
+        if any(_is_drawn(history, rule, f"{name}_{layer}") for name, layer in panels)
     ]  # fmt: skip
     looks = rule_looks(rules)
     figure = new_figure(max(NARROW, 1.2 + 2.7 * len(layers)), 1.5 + 2.3 * len(names))
@@ -181,7 +181,7 @@ def draw_alignment(results: Results) -> Figure | None:
             if (name, layer) not in panels:
                 ax.set_visible(False)
                 continue
-            curves = results.history.assign(shown=results.history[f"{name}_{layer}"])
+            curves = history.assign(shown=history[f"{name}_{layer}"])
             _lines(ax, curves, "epoch", f"layer {layer}", looks)
             ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
             ax.set_xlabel("epochs" if _is_lowest(panels, names, row, layer) else "")
@@ -190,7 +190,7 @@ def draw_alignment(results: Results) -> Figure | None:
                 ax.set_ylabel(_ANGLES[name])
     note = "Measured on a fixed batch of training samples; no work of the chip. 90 degrees: nothing in common."
     foot(figure, axes[0][0].get_legend_handles_labels()[0], note=note)
-    title(figure, f"Alignment with back-propagation: {_seeds(results.history)}", results)
+    title(figure, f"Alignment with back-propagation: {_seeds(history)}", results)
     return figure
 
 

@@ -23,7 +23,7 @@ def write_report(folder: Path, history: pd.DataFrame, costs: pd.DataFrame, summa
     Each file is replaced whole or not at all.
 
     Raises:
-        RunError: the tables lack what a report needs, or a file cannot be written.
+        RunError: the tables lack what a report needs, are damaged, or a file cannot be written.
     """
     results = Results(history, costs, summary)
     table, machines, text = (folder / name for name in ("table.csv", "table_machines.csv", "table.txt"))
@@ -40,11 +40,12 @@ def report_run(path: str | os.PathLike[str]) -> list[Path]:
         RunError: the folder is no run, did not finish, is damaged, or is being written by another process.
     """
     run = load_run(path)
-    if not run.summary:
+    if not (run.path / SUMMARY).is_file():
         raise RunError(f"{run.path}: has no {SUMMARY}, so the run did not finish; make it again")
     with lock_run(run.path):
+        history, costs = run.history, run.costs
         try:
-            return write_report(run.path, run.history, run.costs, run.summary)
-        except RunError as error:
-            place = str(error)
-            raise error if place.startswith(str(run.path)) else RunError(f"{run.path / place}") from error
+            Results(history, costs, run.summary)
+        except RunError as error:  # names the file; the folder is known here
+            raise RunError(f"{run.path}/{error}") from None
+        return write_report(run.path, history, costs, run.summary)

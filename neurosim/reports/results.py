@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,15 +11,10 @@ from typing import Any
 import pandas as pd
 
 from neurosim.errors import RunError
+from neurosim.reports.checks import COST_COLUMNS, TARGET_NAMES, check_costs, check_history, check_summary
 
 TRAINED_AS = {"bp-mirrored": "bp"}
-"""A rule that costs differently but learns the same, to the bit -> the rule whose training stands for both."""
-
-HISTORY_COLUMNS = ("rule", "seed", "epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy", "seconds")
-COST_COLUMNS = ("chip", "delivery", "rule", "phase", "layer", "quantity", "value")
-SUMMARY_KEYS = ("network", "chip", "delivery", "batch_size")
-CUMULATIVE = {"seconds": "seconds", "joules": "total_energy_pj", "bit_hops": "bit_hops"}
-"""Cumulative column of the history -> the quantity of a step that it grows with."""
+"""A rule that costs differently but learns the same, to the bit -> the rule that may be trained for both."""
 
 Machine = tuple[str, str]
 
@@ -29,7 +24,8 @@ class Results:
     """What a run found: ``history`` by rule, seed and epoch, ``costs`` of a step (tidy), and its ``summary``.
 
     Raises:
-        RunError: a column or a key that every report needs is absent.
+        RunError: a column or a key that every report needs is absent, a value is none of its kind, or a row stands
+            there twice.
     """
 
     history: pd.DataFrame
@@ -37,14 +33,9 @@ class Results:
     summary: Mapping[str, Any]
 
     def __post_init__(self) -> None:
-        for name, wanted, there in (
-            ("history.csv", HISTORY_COLUMNS, self.history.columns),
-            ("costs.csv", COST_COLUMNS, self.costs.columns),
-            ("summary.json", SUMMARY_KEYS, self.summary),
-        ):
-            absent = [column for column in wanted if column not in there]
-            if absent:
-                raise RunError(f"{name}: has no {', '.join(absent)}, which a report needs; make the run again")
+        check_summary(self.summary)
+        check_history(self.history)
+        check_costs(self.costs)
         if self.machine not in self.machines:
             raise RunError(f"costs.csv: has no costs of {self.machine[0]} with {self.machine[1]}; make the run again")
 
@@ -72,10 +63,22 @@ class Results:
 
     @cached_property
     def rules(self) -> list[str]:
-        """The rules that were costed, in order of appearance; what is trained as another rule follows it."""
-        names = list(dict.fromkeys(self.costs["rule"]))
-        first = [name for name in names if TRAINED_AS.get(name) not in names]
-        return [name for one in first for name in (one, *(n for n in names if TRAINED_AS.get(n) == one))]
+        """The rules that were costed, in order of appearance."""
+        return list(dict.fromkeys(self.costs["rule"]))
+
+    def trained_as(self, rule: str) -> str:
+        """Return the rule that was trained for this one: itself, but for one of TRAINED_AS without settings of its own.
+
+        The history holds its rows all the same: the other's, at its own costs.
+        """
+        settings, other = self.summary.get("lr"), TRAINED_AS.get(rule, rule)
+        return other if isinstance(settings, Mapping) and rule not in settings and other in settings else rule
+
+    @cached_property
+    def trained(self) -> pd.DataFrame:
+        """The history of the rules that were trained, without those that repeat another's at their own costs."""
+        own = [self.trained_as(rule) == rule for rule in self.history["rule"]]
+        return self.history[own]
 
     @property
     def batch_size(self) -> int:
@@ -88,17 +91,10 @@ class Results:
         return list(dict.fromkeys(self.costs["quantity"]))
 
     @cached_property
-    def _sums(self) -> dict[tuple[Any, ...], float]:
-        keys = ["chip", "delivery", "rule", "phase", "layer", "quantity"]
-        sums = self.costs.groupby(keys, sort=False)["value"].sum(min_count=1)
-        return dict(zip(sums.index.to_flat_index(), sums.to_list(), strict=True))
-
-    @cached_property
     def _places(self) -> dict[tuple[Machine, str, str], list[tuple[str, int, float]]]:
         places: dict[tuple[Machine, str, str], list[tuple[str, int, float]]] = {}
-        for (chip, delivery, rule, phase, layer, quantity), value in self._sums.items():
-            key = ((str(chip), str(delivery)), str(rule), str(quantity))
-            places.setdefault(key, []).append((str(phase), int(layer), float(value)))
+        for chip, delivery, rule, phase, layer, quantity, value in self.costs[list(COST_COLUMNS)].to_numpy().tolist():
+            places.setdefault(((chip, delivery), rule, quantity), []).append((phase, int(layer), float(value)))
         return places
 
     def of_layers(self, rule: str, quantity: str, *, phase: str, machine: Machine | None = None) -> dict[int, float]:
@@ -137,54 +133,20 @@ class Results:
             if name.startswith(prefix) and name.endswith(suffix)
         ]
 
-    @cached_property
-    def curves(self) -> pd.DataFrame:
-        """The history, with a rule that was costed but trained as another one (TRAINED_AS) added with its own costs.
-
-        Its cumulative seconds, joules and bit-hops are the other rule's times the ratio of their steps' costs.
-        """
-        frames = [self.history]
-        for rule in self._borrowers():
-            lent = self.history[self.history["rule"] == TRAINED_AS[rule]].assign(rule=rule)
-            for column in CUMULATIVE:
-                if column in lent:
-                    lent[column] = lent[column] * self._cost_ratio(rule, column)
-            frames.append(lent)
-        whole = pd.concat(frames, ignore_index=True) if len(frames) > 1 else self.history
-        order = {rule: number for number, rule in enumerate(self.rules)}
-        return whole.sort_values(
-            ["rule", "seed", "epoch"], key=lambda of: of.map(order) if of.name == "rule" else of, kind="stable"
-        )
-
-    def _borrowers(self) -> Iterator[str]:
-        trained = set(self.history["rule"])
-        yield from (rule for rule in self.rules if rule not in trained and TRAINED_AS.get(rule) in trained)
-
-    def _cost_ratio(self, rule: str, column: str) -> float:
-        other = self.of_step(TRAINED_AS[rule], CUMULATIVE[column])
-        return self.of_step(rule, CUMULATIVE[column]) / other if other else math.nan
-
     def last_epochs(self, rule: str) -> pd.DataFrame:
         """Return the row of the last epoch of every seed of a rule."""
-        mine = self.curves[self.curves["rule"] == rule]
+        mine = self.history[self.history["rule"] == rule]
         return mine.sort_values("epoch", kind="stable").groupby("seed", sort=True).tail(1)
 
     def to_target(self, rule: str) -> dict[str, float]:
         """Return epochs, seconds, joules and bit_hops until the target accuracy; NaN where it was never reached."""
-        known = self.summary.get("to_target") or {}
-        found = known.get(rule) or {}
-        lent = (known.get(TRAINED_AS.get(rule, "")) or {}) if rule not in known else {}
-        values = {name: _number(found.get(name, lent.get(name))) for name in ("epochs", *CUMULATIVE)}
-        if lent:
-            values |= {name: values[name] * self._cost_ratio(rule, name) for name in CUMULATIVE}
-        return values
+        found = (self.summary.get("to_target") or {}).get(rule) or {}
+        return {name: _number(found.get(name)) for name in TARGET_NAMES}
 
     def setting(self, key: str, rule: str) -> Any:
         """Return a setting of the summary that may be one for all rules or one for each."""
         value = self.summary.get(key)
-        if isinstance(value, Mapping):
-            return value.get(rule, value.get(TRAINED_AS.get(rule, "")))
-        return value
+        return value.get(rule, value.get(self.trained_as(rule))) if isinstance(value, Mapping) else value
 
 
 def _number(value: Any) -> float:

@@ -9,12 +9,12 @@ from typing import Any
 import pandas as pd
 
 from neurosim.counts import MEMORY_ACCESS_COUNTS
-from neurosim.reports.results import TRAINED_AS, Results
+from neurosim.reports.results import Results
 from neurosim.reports.transports import transport_count, transport_energy_pj
 
 
 def comparison_table(history: pd.DataFrame, costs: pd.DataFrame, summary: Mapping[str, Any]) -> pd.DataFrame:
-    """Return one row per rule, bp with mirrored weights beside bp: what it learned and what it cost.
+    """Return one row per rule: what it learned and what it cost.
 
     Accuracies are percent, means over seeds after each seed's last epoch; ``test_accuracy_sd_percent`` is the sample
     standard deviation over seeds (NaN for one). Costs are those of the run's chip and delivery: counts and joules per
@@ -25,7 +25,7 @@ def comparison_table(history: pd.DataFrame, costs: pd.DataFrame, summary: Mappin
     ``waiting_messages_most`` is the most messages that waited in the network at once.
 
     Raises:
-        RunError: the tables lack a column that is needed.
+        RunError: the tables lack what is needed, or are damaged.
     """
     results = Results(history, costs, summary)
     return pd.DataFrame([_row(results, rule) for rule in results.rules])
@@ -37,7 +37,7 @@ def von_neumann_table(history: pd.DataFrame, costs: pd.DataFrame, summary: Mappi
     Columns: chip, rule, ``<component>_joules_per_sample`` and that of their total, seconds_per_sample.
 
     Raises:
-        RunError: the tables lack a column that is needed.
+        RunError: the tables lack what is needed, or are damaged.
     """
     results = Results(history, costs, summary)
     rows = []
@@ -56,7 +56,7 @@ def _row(results: Results, rule: str) -> dict[str, Any]:
     target = results.to_target(rule)
     return {
         "rule": rule,
-        "trained_as": TRAINED_AS.get(rule, rule) if rule not in set(results.history["rule"]) else rule,
+        "trained_as": results.trained_as(rule),
         "init": results.setting("init", rule),
         "optimizer": results.setting("optimizer", rule),
         "learning_rate": results.setting("lr", rule),

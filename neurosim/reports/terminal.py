@@ -48,7 +48,7 @@ def print_table(
     """Print the comparison: with rich on a terminal, as plain text into a file or a pipe.
 
     Raises:
-        RunError: the tables lack a column that is needed.
+        RunError: the tables lack what is needed, or are damaged.
     """
     stream = file or sys.stdout
     if not stream.isatty():
@@ -71,7 +71,7 @@ def table_text(history: pd.DataFrame, costs: pd.DataFrame, summary: Mapping[str,
     """Return the comparison as plain text, lines of at most WIDTH columns.
 
     Raises:
-        RunError: the tables lack a column that is needed.
+        RunError: the tables lack what is needed, or are damaged.
     """
     parts = [f"{grid.title}\n{_plain(grid, WIDTH)}" for grid in _grids(history, costs, summary)]
     notes = [line for text in caption(history, costs, summary) for line in wrap(text, WIDTH, subsequent_indent="  ")]

@@ -1,6 +1,6 @@
 """Training: the pipeline in a loop."""
 
-from neurosim.training.loop import EpochCost, learning_rate, minibatches, run_training, spent_after
+from neurosim.training.loop import EpochCost, divergence, learning_rate, minibatches, run_training, spent_after
 from neurosim.training.train import (
     FIRST_DELIVERIES,
     Training,
@@ -16,6 +16,7 @@ from neurosim.training.train import (
 __all__ = [
     "FIRST_DELIVERIES",
     "describe_weights",
+    "divergence",
     "with_targets",
     "EpochCost",
     "Training",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from neurosim import runs
 from neurosim.chips import assumed
+from neurosim.training.loop import divergence
 from neurosim.training.train import Training, describe_weights
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ def summarise(training: Training, target_accuracy: float = 0.97) -> dict[str, An
         "cores_unused": training.chip.cores - step.placement.cores_used,
         "train_accuracy": float(last["train_accuracy"]),
         "test_accuracy": float(last["test_accuracy"]),
+        "train_loss": float(last["train_loss"]),
+        "test_loss": float(last["test_loss"]),
         "seconds_per_epoch": training.epoch.seconds,
         "joules_per_epoch": training.epoch.joules,
         "target_accuracy": target_accuracy,
@@ -53,7 +56,7 @@ def summarise(training: Training, target_accuracy: float = 0.97) -> dict[str, An
         "init": recipe.init,
         "waiting_messages_most": {} if step.trace is None else {training.rule.name: step.trace.waiting_messages_most},
         "assumed": assumed(training.chip),
-        "notes": [*training.warnings, *([training.dataset.note] if training.dataset.note else [])],
+        "notes": [note for note in (*training.warnings, training.dataset.note, divergence(training.history)) if note],
     }
 
 

@@ -90,7 +90,8 @@ def run_training(
     # Philox with a key of its own for the order of samples: the same for every rule with one seed.
     generator = np.random.Generator(np.random.Philox(key=[recipe.seed, 0x6F72646572]))
     rows = []
-    with single_blas_thread():
+    # A training that diverges is a result: its losses say so, and no warning of NumPy's is needed.
+    with single_blas_thread(), np.errstate(all="ignore"):
         for epoch in range(recipe.epochs + 1):
             if epoch:
                 train_epoch(memories, dataset, epoch - 1, generator)
@@ -102,6 +103,14 @@ def run_training(
             rows.append(row)
             after_epoch(epoch)
     return pd.DataFrame(rows)
+
+
+def divergence(history: pd.DataFrame) -> str | None:
+    """Return a sentence if the training diverged: from which epoch on its loss is no longer finite."""
+    lost = history[~np.isfinite(history["train_loss"].astype(float))]
+    if lost.empty:
+        return None
+    return f"the training loss is not finite from epoch {int(lost['epoch'].iloc[0])} on: it diverged; try a smaller lr"
 
 
 def spent_after(epochs: int, cost: EpochCost) -> dict[str, float]:
@@ -116,9 +125,11 @@ def evaluate(memories: Memories, dataset: Dataset) -> dict[str, float]:
         parts["validation"] = (dataset.validation_x, dataset.validation_y)
     parts["test"] = (dataset.test_x, dataset.test_y)
     scores = {name: memories.evaluate(x, y) for name, (x, y) in parts.items()}
+    # Which output is largest means something for classes only.
+    classes = memories.model.recipe.targets == "labels" or memories.model.recipe.loss == "softmax"
     found: dict[str, float] = {}
     for name, score in scores.items():
-        found[f"{name}_loss"], found[f"{name}_accuracy"] = score.loss, score.accuracy
+        found[f"{name}_loss"], found[f"{name}_accuracy"] = score.loss, score.accuracy if classes else math.nan
     return found
 
 

@@ -46,6 +46,10 @@ class Training:
     warnings: tuple[str, ...]
     initial_weights: str | os.PathLike[str] | None = None
 
+    def __repr__(self) -> str:
+        epochs, accuracy = self.recipe.epochs, self.test_accuracy
+        return f"<Training under {self.rule.name}: {epochs} epochs, test accuracy {accuracy:.2%}; {self.step!r}>"
+
     @property
     def costs(self) -> pd.DataFrame:
         """The costs of a step as a tidy table: rule, phase, layer, quantity, unit, value."""
