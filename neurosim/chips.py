@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -209,6 +211,26 @@ class Chip(Description):
     def behind_channel(self) -> bool:
         """Whether the memories lie behind a DRAM channel (a von Neumann machine)."""
         return self.channel is not None and self.channel.behind == "channel"
+
+    @property
+    def structure(self) -> dict[str, str]:
+        """What counts and cycles hang on, as JSON by dotted key: everything but names, energies, powers and clock."""
+        data = self.model_dump(exclude={"name", "sources"})
+        if not self.behind_channel:
+            data["channel"] = None
+        return {key: json.dumps(value) for key, value in _leaves(data) if not _PRICED.search(key)}
+
+
+_PRICED = re.compile(r"_pj(_|$)|^(static_w_core|static_w_chip|clock_mhz|power_gating)$")
+
+
+def _leaves(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the single values of nested tables by their dotted keys."""
+    for key, value in data.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
 
 
 _PACKAGE = Path(__file__).parent

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from neurosim.chips import Chip
 from neurosim.counts import GENERATED_COUNTS, PHASES, WORK_COLUMNS, kind_bits, memory_of, words_per_value
+from neurosim.errors import SimulationError
 from neurosim.trace import TRAFFIC_INDEX, CountTable
 
 PLACED_COMPONENTS = (
@@ -47,6 +48,8 @@ class Facts(Protocol):
     def cores_used(self) -> int: ...  # noqa: D102
     @property
     def outputs(self) -> int: ...  # noqa: D102
+    @property
+    def structure(self) -> Mapping[str, str]: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,12 @@ class Prices:
 
 
 def price(facts: Facts, chip: Chip) -> Prices:
-    """Return energies and seconds: energy = sum of counts x unit energies + static power x makespan."""
+    """Return energies and seconds: energy = sum of counts x unit energies + static power x makespan.
+
+    Raises:
+        SimulationError: the chip differs from the one that was counted on in more than energies, powers and clock.
+    """
+    _check_structure(facts, chip)
     seconds = facts.makespan_cycles / (chip.clock_mhz * 1e6)
     placed = np.stack(
         [_place_pj(facts, chip, row, phase) for row, (phase, _) in enumerate(facts.counts.places)], axis=0
@@ -87,6 +95,16 @@ def price(facts: Facts, chip: Chip) -> Prices:
     energy |= {"barrier": facts.barriers * chip.barrier_pj, "static": static_w * seconds * 1e12}
     energy["total"] = sum(energy.values())
     return Prices(facts.counts, facts.samples, seconds, placed, energy)
+
+
+def _check_structure(facts: Facts, chip: Chip) -> None:
+    counted, asked = facts.structure, chip.structure
+    for key in sorted({*counted, *asked}):
+        if counted.get(key) != asked.get(key):
+            raise SimulationError(
+                f"{chip.name}.{key}: {asked.get(key, 'absent')}: the counts were made with {counted.get(key, 'absent')} "
+                "and hang on it; only energies, powers and clock may differ: simulate again on this chip"
+            )
 
 
 def _place_pj(facts: Facts, chip: Chip, row: int, phase: str) -> list[float]:

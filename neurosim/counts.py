@@ -6,7 +6,7 @@ Counts are values (samples and cores included); widths in bits enter in time and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -110,3 +110,14 @@ def work_matrix(rows: int, columns: Mapping[tuple[str, str], Any]) -> IntArray:
     for column, values in columns.items():
         matrix[:, WORK_INDEX[column]] += np.asarray(values, dtype=np.int64)
     return matrix
+
+
+def weighted_sum(parts: Iterable[tuple[IntArray, int]]) -> IntArray:
+    """Return the sum of integer arrays of one shape times their weights, in Python integers where 64 bits would wrap."""
+    found = list(parts)
+    largest = sum(int(np.abs(values).max(initial=0)) * times for values, times in found)
+    dtype = np.dtype(np.int64 if largest < 1 << 63 else object)
+    total = np.zeros_like(found[0][0], dtype=dtype)
+    for values, times in found:
+        total = total + values.astype(dtype) * times
+    return np.asarray(total)

@@ -15,7 +15,6 @@ from neurosim.explanations import shown
 from neurosim.networks.network import Network
 from neurosim.recipes import Recipe
 
-
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 
 

@@ -114,7 +114,7 @@ class Timeline:
 class Trace:
     """The facts of a simulated run of ``steps`` steps and ``samples`` samples of a network with ``outputs`` outputs.
 
-    ``core_work`` [cores, WORK_COLUMNS]; ``core_cycles`` [cores, CORE_STATES]; ``link_busy_cycles`` and ``link_flits``
+    ``structure`` is the chip's, what all this hangs on. ``core_work`` [cores, WORK_COLUMNS]; ``core_cycles`` [cores, CORE_STATES]; ``link_busy_cycles`` and ``link_flits``
     [links]; ``critical_path`` cycles by (phase, resource); ``waiting_messages_most`` the high-water mark of messages
     that waited for a link. ``deliveries`` holds single ones by DELIVERY_COLUMNS, those of a timeline up to a limit;
     cycles are those of the timeline, io ports are numbered from the chip's cores on.
@@ -128,6 +128,7 @@ class Trace:
     cores: int
     cores_used: int
     outputs: int
+    structure: dict[str, str]
     core_work: IntArray
     core_cycles: IntArray
     link_busy_cycles: IntArray
@@ -151,6 +152,8 @@ class Trace:
             "core_cycles": np.array(self.core_cycles, dtype=np.int64),
             "link_busy_cycles": np.array(self.link_busy_cycles, dtype=np.int64),
             "link_flits": np.array(self.link_flits, dtype=np.int64),
+            "structure": np.array(list(self.structure)),
+            "structure_values": np.array(list(self.structure.values())),
             "critical_path": np.array([f"{phase} {resource}" for phase, resource in self.critical_path]),
             "critical_path_cycles": np.array(list(self.critical_path.values()), dtype=np.int64),
             "timelines": np.array(len(self.timelines)),
@@ -190,6 +193,7 @@ def trace_from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Trace:
             link_busy_cycles=arrays["link_busy_cycles"],
             link_flits=arrays["link_flits"],
             critical_path=dict(zip(paths, arrays["critical_path_cycles"].tolist(), strict=True)),
+            structure=dict(zip(arrays["structure"].tolist(), arrays["structure_values"].tolist(), strict=True)),
             groups=tuple(_rows_of(GroupFacts, "group", arrays)),
             deliveries={name: arrays[f"delivery_{name}"] for name in DELIVERY_COLUMNS},
             timelines=tuple(_timeline_of(arrays, number) for number in range(int(arrays["timelines"]))),

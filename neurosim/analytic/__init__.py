@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from functools import reduce
 
@@ -12,7 +11,7 @@ from neurosim.networks import Network
 from neurosim.placement import Placement
 from neurosim.recipes import Recipe
 from neurosim.rules import Rule
-from neurosim.schedules import Microbatch, step_microbatches
+from neurosim.schedules import check_countable, microbatch_times
 from neurosim.schedules.layout import Layout
 from neurosim.trace import CountTable
 
@@ -21,7 +20,10 @@ __all__ = ["Analysis", "Bound", "analyse", "bound_run", "count_step"]
 
 @dataclass(frozen=True)
 class Analysis:
-    """Counts and bound of a run of ``samples`` samples; where a makespan is asked for, the bound stands for it."""
+    """Counts and bound of a run of ``samples`` samples on a chip of this ``structure``.
+
+    Where a makespan is asked for, the bound stands for it.
+    """
 
     counts: CountTable
     bound: Bound
@@ -30,6 +32,7 @@ class Analysis:
     cores: int
     cores_used: int
     outputs: int
+    structure: dict[str, str]
 
     @property
     def makespan_cycles(self) -> int:
@@ -48,20 +51,19 @@ def analyse(
 ) -> Analysis:
     """Return the counts of an epoch of ``samples`` samples, or of one step, in closed form, and their bound."""
     layout = Layout(network, rule, placement, recipe, forward_only)
+    check_countable(layout, recipe.batch_size)
     total = recipe.batch_size if samples is None else samples
     full, short = divmod(total, recipe.batch_size)
     steps = [(recipe.batch_size, full), (short, 1)]
     tables = [count_step(layout, size).scaled(times) for size, times in steps if size and times]
-    microbatches: Counter[Microbatch] = Counter()
-    for size, times in steps:
-        for batch in step_microbatches(placement.microbatch, size) if size else []:
-            microbatches[batch] += times
+    microbatches = microbatch_times(placement.microbatch, recipe.batch_size, total)
     return Analysis(
         counts=reduce(CountTable.plus, tables),
-        bound=bound_run(layout, +microbatches),
+        bound=bound_run(layout, microbatches),
         samples=total,
         barriers=0 if recipe.overlap == "exact" else sum(microbatches.values()),
         cores=placement.chip.cores,
         cores_used=placement.cores_used,
         outputs=layout.outputs,
+        structure=placement.chip.structure,
     )

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosim.analytic.traffic import Flow, flits_of, flows
-from neurosim.counts import IntArray
+from neurosim.counts import IntArray, weighted_sum
 from neurosim.schedules import Microbatch, TaskTable
 from neurosim.schedules.layout import Layout
 from neurosim.schedules.tasks import build_tasks
@@ -37,8 +37,8 @@ def bound_run(layout: Layout, microbatches: Mapping[Microbatch, int]) -> Bound:
     grid, table = mesh(layout.chip), build_tasks(layout)
     traffic = list(flows(layout, grid))
     parts = [(times, *_microbatch_bound(layout, grid, table, traffic, b)) for b, times in microbatches.items()]
-    core_cycles = int(np.sum([times * core for times, _, core, _ in parts], axis=0).max())
-    link_cycles = int(np.sum([times * link for times, _, _, link in parts], axis=0).max())
+    core_cycles = int(weighted_sum((core, times) for times, _, core, _ in parts).max())
+    link_cycles = int(weighted_sum((link, times) for times, _, _, link in parts).max())
     if layout.recipe.overlap == "exact":
         path = max(cycles for _, cycles, _, _ in parts)
         return Bound(path, core_cycles, link_cycles, max(path, core_cycles, link_cycles))

@@ -10,7 +10,6 @@ import numpy as np
 
 from neurosim.analytic.traffic import flow_totals, flows
 from neurosim.counts import WORK_INDEX
-from neurosim.schedules import step_microbatches
 from neurosim.schedules.channel import product_channel_bits
 from neurosim.schedules.layout import Layout
 from neurosim.schedules.traffic import sparse_arrivals
@@ -44,7 +43,7 @@ class _Ledger:
         self.table = empty_counts(layout.depth)
         self.n = layout.widths
         self.samples = batch_size
-        self.microbatches = len(step_microbatches(layout.placement.microbatch, batch_size))
+        self.microbatches = -(-batch_size // layout.placement.microbatch)
         lanes, _ = layout.chip.core.lanes
         cache = lanes * layout.chip.core.accumulators_per_lane
         self.sweeps = -(-batch_size // cache) if layout.chip.behind_channel else self.microbatches
@@ -260,7 +259,6 @@ class _Ledger:
     def book_traffic(self) -> None:
         """All messages, by the phase and layer of their senders."""
         grid = mesh(self.layout.chip)
-        batches = step_microbatches(self.layout.placement.microbatch, self.samples)
         for flow in flows(self.layout, grid):
             row = self.table.row(flow.phase, flow.layer)
-            self.table.traffic[row] += flow_totals(self.layout, grid, flow, batches)
+            self.table.traffic[row] += flow_totals(self.layout, grid, flow, self.samples)

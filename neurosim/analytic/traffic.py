@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from neurosim.counts import SIGN_BITS, IntArray
 from neurosim.placement import slice_starts
-from neurosim.schedules import Microbatch
 from neurosim.schedules.layout import Layout
 from neurosim.topology import Mesh, destination_sets
 from neurosim.trace import TRAFFIC_COLUMNS, TRAFFIC_INDEX
@@ -150,10 +149,12 @@ def flits_of(layout: Layout, payload_bits: int) -> int:
     return payload + noc.header_flits * -(-payload // noc.max_packet_flits)
 
 
-def flow_totals(layout: Layout, grid: Mesh, flow: Flow, batches: Sequence[Microbatch]) -> IntArray:
-    """Return the TRAFFIC_COLUMNS of a flow summed over the microbatches of a step."""
+def flow_totals(layout: Layout, grid: Mesh, flow: Flow, batch_size: int) -> IntArray:
+    """Return the TRAFFIC_COLUMNS of a flow summed over the microbatches of a step of ``batch_size`` samples."""
     total = np.zeros(len(TRAFFIC_COLUMNS), dtype=np.int64)
-    repeats = [(batches[0].samples, len(batches) - 1), (batches[-1].samples, 1)]
+    microbatch = layout.placement.microbatch
+    before_last = (batch_size - 1) // microbatch
+    repeats = [(microbatch, before_last), (batch_size - before_last * microbatch, 1)]
     for source_units, destination_units, pairs in _classes(grid, flow):
         payload = flow.payload(source_units, destination_units)
         for samples, times in [(1, 1)] if flow.once else repeats:

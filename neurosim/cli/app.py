@@ -94,28 +94,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     reader that has gone is no error of the user's and nothing is said.
     """
     try:
-        typer.main.get_command(build()).main(args=arguments, prog_name="neurosim")
-    except OSError:
-        if _flush() is None:  # the standard output has nothing to do with it
-            raise
-    finally:
-        problem = _flush()
-        if problem is not None:
-            _close_output()
-            if isinstance(problem, BrokenPipeError):
-                sys.exit(OUTPUT_CLOSED)
-            reason = (problem.strerror or str(problem)).lower()
-            print(f"neurosim: cannot write to the standard output: {reason}; send it elsewhere", file=sys.stderr)
-            sys.exit(USER_ERROR)
-
-
-def _flush() -> OSError | None:
-    """Write out what was printed; return what stands against it."""
-    try:
-        sys.stdout.flush()
+        try:
+            typer.main.get_command(build()).main(args=arguments, prog_name="neurosim")
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
     except OSError as error:
-        return error
-    return None
+        if error.filename is not None:  # a file, and not what was printed
+            raise
+        _close_output()
+        if isinstance(error, BrokenPipeError):
+            sys.exit(OUTPUT_CLOSED)
+        reason = (error.strerror or str(error)).lower()
+        print(f"neurosim: cannot write to the standard output: {reason}; send it elsewhere", file=sys.stderr)
+        sys.exit(USER_ERROR)
 
 
 def _close_output() -> None:

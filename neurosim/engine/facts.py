@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neurosim.counts import IntArray
+from neurosim.counts import IntArray, weighted_sum
 from neurosim.engine.simulation import Simulation, flits_by_class
 from neurosim.schedules import RESOURCES, Microbatch, Plan
 from neurosim.schedules.tasks import TaskWork
@@ -81,9 +81,8 @@ def _traffic_by_group(plan: Plan, batch: Microbatch) -> IntArray:
 
 def group_facts(plan: Plan, facts: dict[str, IntArray], batches: list[tuple[Microbatch, int]]) -> list[GroupFacts]:
     """Join what the network saw of every group with the payload that the plan gave it."""
-    payload = np.zeros(len(plan.messages.groups), dtype=np.int64)
-    for batch, times in batches:
-        payload += times * _traffic_by_group(plan, batch)[:, TRAFFIC_INDEX["payload_bits"]]
+    column = TRAFFIC_INDEX["payload_bits"]
+    payload = weighted_sum((_traffic_by_group(plan, batch)[:, column], times) for batch, times in batches)
     return [
         GroupFacts(
             group.phase,

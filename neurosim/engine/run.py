@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from functools import reduce
 from typing import Any
 
 import numpy as np
 
 from neurosim.chips import Chip
-from neurosim.counts import IntArray
+from neurosim.counts import IntArray, weighted_sum
 from neurosim.engine.facts import History, Repeat, core_counts, group_facts, microbatch_counts
 from neurosim.engine.replay import simulate_epoch_with_replay
 from neurosim.engine.simulation import Simulation
 from neurosim.errors import SimulationError
-from neurosim.schedules import Microbatch, Plan
-from neurosim.trace import DELIVERY_COLUMNS, CountTable, Timeline, Trace
+from neurosim.schedules import Microbatch, Plan, check_countable, microbatch_times
+from neurosim.trace import CORE_STATES, DELIVERY_COLUMNS, CountTable, Timeline, Trace
 
 MOST_LOGGED = 20_000_000
 """Single deliveries that a trace may hold: 40 bytes each."""
+
+MOST_LISTED = 2_000_000
+"""Microbatches of an epoch that overlaps."""
 
 
 def simulate(plan: Plan, chip: Chip, *, samples: int | None = None, log_rows: int | None = 0) -> Trace:
@@ -35,23 +37,21 @@ def simulate(plan: Plan, chip: Chip, *, samples: int | None = None, log_rows: in
         raise SimulationError(
             f"chip {chip.name!r}: the plan was made for chip {plan.layout.chip.name!r}; place and schedule for this one"
         )
-    _check_countable(plan)
-    if log_rows is None:
-        log_rows = _all_deliveries(plan, samples)
     batch = plan.layout.recipe.batch_size
     total = batch if samples is None else samples
-    full, short = divmod(total, batch)
-    steps = [plan.microbatches()] * full + ([plan.microbatches(short)] if short else [])
-    if plan.layout.recipe.overlap == "none":
-        return _simulate_apart(plan, steps, total, log_rows)
-    return _simulate_epoch(plan, steps, total, log_rows)
+    overlaps = plan.layout.recipe.overlap == "exact"
+    check_countable(plan.layout, total if overlaps else batch)
+    if log_rows is None:
+        log_rows = _all_deliveries(plan, total)
+    times = microbatch_times(plan.microbatch, batch, total)
+    return (_simulate_epoch if overlaps else _simulate_apart)(plan, times, total, log_rows)
 
 
-def _all_deliveries(plan: Plan, samples: int | None) -> int:
+def _all_deliveries(plan: Plan, samples: int) -> int:
     """Rows that a log of every delivery can need: those of a microbatch, or with overlap of an epoch."""
     rows = int(plan.messages.copies.sum())
     if plan.layout.recipe.overlap == "exact":
-        rows *= -(-(samples or plan.layout.recipe.batch_size) // plan.microbatch)
+        rows *= -(-samples // plan.microbatch)
     if rows > MOST_LOGGED:
         raise SimulationError(
             f"a full trace: up to {rows} deliveries, and at most {MOST_LOGGED} are kept; keep the first ones instead, "
@@ -60,18 +60,19 @@ def _all_deliveries(plan: Plan, samples: int | None) -> int:
     return rows
 
 
-def _check_countable(plan: Plan) -> None:
-    """A step's counts fit 64 bits with room to spare; otherwise say so before anything wraps around."""
-    widths, recipe = plan.layout.widths, plan.layout.recipe
-    synapses = sum(widths[i] * widths[i - 1] for i in range(1, len(widths)))
-    most = recipe.batch_size * (synapses + sum(widths) * plan.layout.chip.cores) * 64 * 64
-    if most >= 1 << 62:
-        raise SimulationError(f"batch_size = {recipe.batch_size}: the counts of a step would pass 64 bits; take less")
+def _listed_steps(plan: Plan, times: dict[Microbatch, int], samples: int) -> list[list[Microbatch]]:
+    """The microbatches of every step of an epoch that overlaps."""
+    if sum(times.values()) > MOST_LISTED:
+        raise SimulationError(
+            f"samples = {samples}: an epoch under overlap 'exact' is listed microbatch by microbatch, and it has "
+            f"{sum(times.values())}, of which at most {MOST_LISTED} are; take fewer samples or overlap 'none'"
+        )
+    full, short = divmod(samples, plan.layout.recipe.batch_size)
+    return [plan.microbatches()] * full + ([plan.microbatches(short)] if short else [])
 
 
-def _simulate_apart(plan: Plan, steps: Sequence[Sequence[Microbatch]], samples: int, log_rows: int) -> Trace:
+def _simulate_apart(plan: Plan, times: dict[Microbatch, int], samples: int, log_rows: int) -> Trace:
     """Overlap none: simulate each distinct microbatch from an empty chip and add them up."""
-    times = Counter(batch for step in steps for batch in step)
     histories = [(_run(plan, batch, log_rows), count) for batch, count in times.items()]
     barriers = sum(times.values())
     makespan = sum(history.makespan * count for history, count in histories)
@@ -82,20 +83,21 @@ def _simulate_apart(plan: Plan, steps: Sequence[Sequence[Microbatch]], samples: 
     barrier_cycles = barriers * plan.layout.chip.barrier_cycles
     if barrier_cycles:
         path[plan.tasks.groups[-1].phase, "barrier"] += barrier_cycles
-    core_cycles = np.sum([history.core_cycles(Repeat()) * count for history, count in histories], axis=0)
-    core_cycles[:, -1] += barrier_cycles
+    waited = np.zeros((plan.layout.chip.cores, len(CORE_STATES)), dtype=np.int64)
+    waited[:, -1] = plan.layout.chip.barrier_cycles
+    core_cycles = weighted_sum([(waited, barriers), *((h.core_cycles(Repeat()), count) for h, count in histories)])
     link_facts = [(history.simulation.network.link_facts(), count) for history, count in histories]
     group = _sum_groups([(history.simulation.network.group_facts(), count) for history, count in histories])
     return _trace(
         plan,
         list(times.items()),
         samples=samples,
-        steps=len(steps),
+        steps=-(-samples // plan.layout.recipe.batch_size),
         makespan_cycles=makespan + barrier_cycles,
         barriers=barriers,
         core_cycles=core_cycles,
-        link_busy_cycles=np.sum([facts["busy_cycles"] * count for facts, count in link_facts], axis=0),
-        link_flits=np.sum([facts["flits"] * count for facts, count in link_facts], axis=0),
+        link_busy_cycles=weighted_sum((facts["busy_cycles"], count) for facts, count in link_facts),
+        link_flits=weighted_sum((facts["flits"], count) for facts, count in link_facts),
         groups=tuple(group_facts(plan, group, list(times.items()))),
         critical_path=dict(path),
         waiting_messages_most=max(history.simulation.network.waiting_most for history, _ in histories),
@@ -111,17 +113,16 @@ def _run(plan: Plan, batch: Microbatch, log_rows: int) -> History:
     return History(simulation)
 
 
-def _simulate_epoch(plan: Plan, steps: Sequence[Sequence[Microbatch]], samples: int, log_rows: int) -> Trace:
+def _simulate_epoch(plan: Plan, times: dict[Microbatch, int], samples: int, log_rows: int) -> Trace:
     """Overlap exact: one simulation, in which whole periods that repeat are skipped."""
-    run = simulate_epoch_with_replay(plan, steps, log_rows)
+    run = simulate_epoch_with_replay(plan, _listed_steps(plan, times, samples), log_rows)
     history, repeat = History(run.simulation), run.repeat
-    times = Counter(batch for step in steps for batch in step)
     group, links = run.group_facts(), run.link_facts()
     return _trace(
         plan,
         list(times.items()),
         samples=samples,
-        steps=len(steps),
+        steps=-(-samples // plan.layout.recipe.batch_size),
         makespan_cycles=history.makespan + repeat.times * (repeat.end - repeat.start),
         barriers=0,
         core_cycles=history.core_cycles(repeat),
@@ -145,6 +146,7 @@ def _trace(plan: Plan, times: list[tuple[Microbatch, int]], **facts: Any) -> Tra
         cores=plan.layout.chip.cores,
         cores_used=plan.layout.placement.cores_used,
         outputs=plan.layout.outputs,
+        structure=plan.layout.chip.structure,
         **facts,
     )
     _check_conserved(plan, trace)
@@ -165,14 +167,12 @@ def _check_conserved(plan: Plan, trace: Trace) -> None:
 
 
 def _sum_groups(facts: list[tuple[dict[str, IntArray], int]]) -> dict[str, IntArray]:
-    total = {name: values * 0 for name, values in facts[0][0].items()}
-    for group, count in facts:
-        for name, values in group.items():
-            if name.endswith("_max_cycles"):
-                total[name] = np.maximum(total[name], values)
-            else:
-                total[name] = total[name] + values * count
-    return total
+    return {
+        name: np.max([group[name] for group, _ in facts], axis=0)
+        if name.endswith("_max_cycles")
+        else weighted_sum((group[name], count) for group, count in facts)
+        for name in facts[0][0]
+    }
 
 
 def _timeline(history: History, times: int) -> Timeline:

@@ -70,15 +70,15 @@ def _check_numbers(file: str, frame: pd.DataFrame, column: str) -> None:
     """Whole numbers where things are numbered, finite ones where something is spent, else any, NaN among them."""
     values = frame[column]
     numbers = pd.to_numeric(values, errors="coerce")
-    if values.dtype == bool:
-        wrong, wanted = np.ones(len(values), dtype=bool), "a number"
-    elif column in _WHOLE:
-        wrong, wanted = ~(np.isfinite(numbers) & (numbers % 1 == 0) & (numbers >= 0)), "a whole number"
+    found = np.full(len(values), np.nan) if values.dtype == bool else numbers.to_numpy(dtype=float)
+    finite, wanted = np.isfinite(found), "a number"
+    if column in _WHOLE:
+        wrong, wanted = ~(finite & (np.floor(found) == found) & (found >= 0)), "a whole number"
     elif column in _SPENT:
-        wrong, wanted = ~np.isfinite(numbers.astype(float)), "a number"
+        wrong = ~finite
     else:
-        wrong, wanted = numbers.isna() & values.notna(), "a number"
-    _refuse_first(file, frame, column, np.asarray(wrong), wanted)
+        wrong = np.isnan(found) & values.notna().to_numpy()
+    _refuse_first(file, frame, column, wrong, wanted)
 
 
 def _refuse_first(file: str, frame: pd.DataFrame, column: str, wrong: np.ndarray[Any, Any], wanted: str) -> None:

@@ -49,7 +49,7 @@ def draw_learning_joules(results: Results) -> Figure | None:
 
 
 def _draw_learning(results: Results, against: str) -> Figure | None:
-    curves = results.trained if against == "epoch" else results.history
+    curves = results.learned if against == "epoch" else results.history
     if against not in curves or not curves[against].max() > 0:
         return None
     classes = bool(np.isfinite(curves[["train_accuracy", "test_accuracy"]]).any(axis=None))
@@ -86,11 +86,9 @@ def _note(results: Results, rules: list[str], against: str, classes: bool) -> st
     notes = []
     if classes and results.history["epoch"].max() > 1:
         notes.append("Before training (epoch 0) the accuracy is below the axis.")
-    for rule, other in ((rule, results.trained_as(rule)) for rule in dict.fromkeys(results.history["rule"])):
-        if rule != other and against == "epoch":
-            notes.append(f"{rule}'s curve is {other}'s.")
-        elif rule != other:
-            notes.append(f"{rule} learns as {other} does, at its own cost.")
+    for rule, other in results.learned_as.items():
+        drawn_once = against == "epoch"
+        notes.append(f"{rule}'s curve is {other}'s." if drawn_once else f"{rule} learns as {other}, at its own cost.")
     return " ".join(notes)
 
 
@@ -162,7 +160,7 @@ def _target_line(ax: Axes, results: Results | None) -> list[Line2D]:
 
 def draw_alignment(results: Results) -> Figure | None:
     """Angles of errors, gradients and feedback to back-propagation's over epochs, by layer."""
-    history = results.trained
+    history = results.learned
     panels = _angle_columns(history)
     if not panels:
         return None

@@ -13,8 +13,7 @@ import pandas as pd
 from neurosim.errors import RunError
 from neurosim.reports.checks import COST_COLUMNS, TARGET_NAMES, check_costs, check_history, check_summary
 
-TRAINED_AS = {"bp-mirrored": "bp"}
-"""A rule that costs differently but learns the same, to the bit -> the rule that may be trained for both."""
+_LEARNED = ["seed", "epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy"]
 
 Machine = tuple[str, str]
 
@@ -66,19 +65,20 @@ class Results:
         """The rules that were costed, in order of appearance."""
         return list(dict.fromkeys(self.costs["rule"]))
 
-    def trained_as(self, rule: str) -> str:
-        """Return the rule that was trained for this one: itself, but for one of TRAINED_AS without settings of its own.
-
-        The history holds its rows all the same: the other's, at its own costs.
-        """
-        settings, other = self.summary.get("lr"), TRAINED_AS.get(rule, rule)
-        return other if isinstance(settings, Mapping) and rule not in settings and other in settings else rule
+    @cached_property
+    def learned_as(self) -> dict[str, str]:
+        """Rule -> the first rule of the history that learned the same, to the bit: bp-mirrored as bp."""
+        first: dict[bytes, str] = {}
+        same: dict[str, str] = {}
+        for rule, rows in self.history.groupby("rule", sort=False):
+            learned = rows[_LEARNED].sort_values(["seed", "epoch"]).to_numpy(dtype=float).tobytes()
+            same[str(rule)] = first.setdefault(learned, str(rule))
+        return {rule: other for rule, other in same.items() if rule != other}
 
     @cached_property
-    def trained(self) -> pd.DataFrame:
-        """The history of the rules that were trained, without those that repeat another's at their own costs."""
-        own = [self.trained_as(rule) == rule for rule in self.history["rule"]]
-        return self.history[own]
+    def learned(self) -> pd.DataFrame:
+        """The history of the rules that learned something of their own: without those of ``learned_as``."""
+        return self.history[~self.history["rule"].isin(list(self.learned_as))]
 
     @property
     def batch_size(self) -> int:
@@ -146,7 +146,7 @@ class Results:
     def setting(self, key: str, rule: str) -> Any:
         """Return a setting of the summary that may be one for all rules or one for each."""
         value = self.summary.get(key)
-        return value.get(rule, value.get(self.trained_as(rule))) if isinstance(value, Mapping) else value
+        return value.get(rule) if isinstance(value, Mapping) else value
 
 
 def _number(value: Any) -> float:

@@ -56,7 +56,6 @@ def _row(results: Results, rule: str) -> dict[str, Any]:
     target = results.to_target(rule)
     return {
         "rule": rule,
-        "trained_as": results.trained_as(rule),
         "init": results.setting("init", rule),
         "optimizer": results.setting("optimizer", rule),
         "learning_rate": results.setting("lr", rule),

@@ -90,7 +90,7 @@ def caption(history: pd.DataFrame, costs: pd.DataFrame, summary: Mapping[str, An
         "target are of the whole training until then.",
         *_spread(table),
         "Energy holds static power except in the error phase by itself; what is not described is not in it.",
-        *_mirrors(table),
+        *_mirrors(results, table),
         "Values per neuron: what one hidden neuron needs for its error of one sample, layer by layer, on any chip.",
         *(["Messages waiting: the most that waited in the network at once in a step."] if waiting else []),
         *_assumed(results),
@@ -141,12 +141,8 @@ def _epochs(count: int) -> str:
     return f"{count} epoch{'' if count == 1 else 's'}"
 
 
-def _mirrors(table: pd.DataFrame) -> list[str]:
-    lent = table[table["rule"] != table["trained_as"]]
-    lines = [
-        f"{rule} learns what {other} learns, to the bit: it was trained once, as {other}."
-        for rule, other in zip(lent["rule"], lent["trained_as"], strict=True)
-    ]
+def _mirrors(results: Results, table: pd.DataFrame) -> list[str]:
+    lines = [f"{rule} learns what {other} learns, to the bit." for rule, other in results.learned_as.items()]
     if (table["transport_joules_per_sample"] > 0).any():
         lines.append(
             "New weights: what a mirrored rule sends to its copies every step. It happens in the update phase; it is "

@@ -1,7 +1,17 @@
 """A training step as a graph of tasks and messages, in arrays."""
 
-from neurosim.schedules.plan import Plan, schedule, step_microbatches
+from neurosim.schedules.plan import Plan, check_countable, microbatch_times, schedule, step_microbatches
 from neurosim.schedules.tasks import RESOURCES, TaskGroup, TaskTable
 from neurosim.schedules.work import Microbatch
 
-__all__ = ["RESOURCES", "Microbatch", "Plan", "TaskGroup", "TaskTable", "schedule", "step_microbatches"]
+__all__ = [
+    "RESOURCES",
+    "Microbatch",
+    "Plan",
+    "TaskGroup",
+    "TaskTable",
+    "check_countable",
+    "microbatch_times",
+    "schedule",
+    "step_microbatches",
+]

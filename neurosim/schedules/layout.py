@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -40,7 +41,7 @@ class Layout:
         """L."""
         return self.network.depth
 
-    @property
+    @cached_property
     def widths(self) -> tuple[int, ...]:
         """n_0..n_L."""
         return self.network.widths
@@ -50,12 +51,12 @@ class Layout:
         """n_L."""
         return self.widths[-1]
 
-    @property
+    @cached_property
     def trained(self) -> list[bool]:
         """Whether layer l is updated in this run."""
         return trained_layers(self.network, self.rule) if not self.forward_only else [False] * (self.depth + 1)
 
-    @property
+    @cached_property
     def errors(self) -> list[bool]:
         """Whether layer l's error is computed in this run."""
         return error_layers(self.network, self.rule) if not self.forward_only else [False] * (self.depth + 1)
@@ -71,7 +72,7 @@ class Layout:
         clipping = 2 if self.recipe.clip_value is not None else 0
         return OPTIMIZERS[self.recipe.optimizer].operations + clipping
 
-    @property
+    @cached_property
     def bits(self) -> dict[str, int]:
         """Bits of each kind of value."""
         return kind_bits(self.chip.widths.model_dump(), self.outputs)

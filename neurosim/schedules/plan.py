@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from neurosim.counts import IntArray
+from neurosim.errors import SimulationError
 from neurosim.networks import Network
 from neurosim.placement import Placement
 from neurosim.recipes import Recipe
@@ -53,6 +55,38 @@ def step_microbatches(microbatch: int, batch_size: int) -> list[Microbatch]:
     count = -(-batch_size // microbatch)
     samples = [microbatch] * (count - 1) + [batch_size - (count - 1) * microbatch]
     return [Microbatch(p, q == 0, q == count - 1) for q, p in enumerate(samples)]
+
+
+def microbatch_times(microbatch: int, batch_size: int, samples: int) -> dict[Microbatch, int]:
+    """Return how often each distinct microbatch occurs in ``samples`` samples, in order of first occurrence."""
+    full, short = divmod(samples, batch_size)
+    times: dict[Microbatch, int] = {}
+    for size, steps in ((batch_size, full), (short, 1)):
+        if size and steps:
+            count = -(-size // microbatch)
+            # A step is its first, its middle and its last microbatch: three of them say it all.
+            found = step_microbatches(microbatch, size - max(count - 3, 0) * microbatch)
+            repeats = [1] * len(found) if count <= 3 else [1, count - 2, 1]
+            for batch, repeat in zip(found, repeats, strict=True):
+                times[batch] = times.get(batch, 0) + steps * repeat
+    return times
+
+
+def check_countable(layout: Layout, samples: int) -> None:
+    """Refuse a stretch of ``samples`` samples whose sums could pass 64 bits: a step, or an epoch that overlaps.
+
+    Raises:
+        SimulationError: values x links x bits or flits, the largest of all products, are too many.
+    """
+    chip, widths = layout.chip, layout.widths
+    synapses = sum(before * after for before, after in pairwise(widths))
+    links = chip.columns + chip.rows + 2
+    bits = max(2 * max(chip.widths.model_dump().values()), (1 + chip.noc.header_flits) * chip.noc.flit_bits)
+    if samples * (synapses + sum(widths) * chip.cores) * links * bits >= 1 << 62:
+        raise SimulationError(
+            f"{samples} samples: the counts of what is simulated at once could pass 64 bits; take a smaller batch_size"
+            + (", fewer samples or overlap 'none'" if layout.recipe.overlap == "exact" else "")
+        )
 
 
 def schedule(network: Network, rule: Rule, placement: Placement, recipe: Recipe, *, forward_only: bool = False) -> Plan:
