@@ -100,10 +100,11 @@ def price(facts: Facts, chip: Chip) -> Prices:
 def _check_structure(facts: Facts, chip: Chip) -> None:
     counted, asked = facts.structure, chip.structure
     for key in sorted({*counted, *asked}):
-        if counted.get(key) != asked.get(key):
+        old, new = counted.get(key, "absent"), asked.get(key, "absent")
+        if old != new:
             raise SimulationError(
-                f"{chip.name}.{key}: {asked.get(key, 'absent')}: the counts were made with {counted.get(key, 'absent')} "
-                "and hang on it; only energies, powers and clock may differ: simulate again on this chip"
+                f"{chip.name}.{key}: {new}: the counts hang on it and were made with {old}; only energies, powers and "
+                "clock may differ, so simulate again on this chip"
             )
 
 

@@ -113,9 +113,10 @@ def work_matrix(rows: int, columns: Mapping[tuple[str, str], Any]) -> IntArray:
 
 
 def weighted_sum(parts: Iterable[tuple[IntArray, int]]) -> IntArray:
-    """Return the sum of integer arrays of one shape times their weights, in Python integers where 64 bits would wrap."""
+    """Return the sum of integer arrays of one shape times their weights; Python integers where 64 bits would wrap."""
     found = list(parts)
-    largest = sum(int(np.abs(values).max(initial=0)) * times for values, times in found)
+    # Neither an element nor the sum of all may wrap.
+    largest = sum(int(np.abs(values).max(initial=0)) * values.size * times for values, times in found)
     dtype = np.dtype(np.int64 if largest < 1 << 63 else object)
     total = np.zeros_like(found[0][0], dtype=dtype)
     for values, times in found:

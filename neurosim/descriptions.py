@@ -24,7 +24,7 @@ def whole(value: object) -> object:
 
 
 MOST_COUNT = 2**31 - 1
-"""Largest count in a description: products of a few counts then stay within 64 bits, or are refused before they pass."""
+"""Largest count in a description: products of two fit 64 bits, and larger ones are refused before they pass them."""
 
 Count = Annotated[int, BeforeValidator(whole), Field(ge=0, le=MOST_COUNT)]
 PositiveCount = Annotated[int, BeforeValidator(whole), Field(ge=1, le=MOST_COUNT)]

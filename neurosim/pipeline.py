@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
 from neurosim.analytic import Analysis, analyse
+from neurosim.arguments import checked_choice, checked_count
 from neurosim.chips import Chip, assumed, load_chip
 from neurosim.costs import PLACED_COMPONENTS, Prices, price
 from neurosim.counts import COUNT_NAMES, PHASES, WORK_COLUMNS
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 Per = Literal["sample", "step", "epoch"]
 Fidelity = Literal["analytic", "event"]
 DEFAULT_EPOCH_SAMPLES = 60000
+MOST_SAMPLES = 10**12
 
 
 @dataclass(frozen=True)
@@ -220,6 +222,7 @@ def cost(
     Raises:
         DescriptionError, PlacementError, SimulationError: what was asked for does not exist, fit or end.
     """
+    _check_arguments(per, samples, fidelity)
     recipe = merge_recipe(recipe, settings)
     found, chosen = load_network(network), load_rule(rule)
     machine = load_chip(chip)
@@ -247,11 +250,8 @@ def cost_placed(
 
     ``log_rows`` is how many single deliveries the trace keeps of each simulated stretch, None for all.
     """
-    _check_choice("per", per, ("sample", "step", "epoch"))
-    _check_choice("fidelity", fidelity, ("analytic", "event"))
-    if samples is not None and samples < 1:
-        raise DescriptionError(f"samples = {samples}: an epoch has at least 1 sample")
-    total = (samples or DEFAULT_EPOCH_SAMPLES) if per == "epoch" else recipe.batch_size
+    _check_arguments(per, samples, fidelity)
+    total = int(samples or DEFAULT_EPOCH_SAMPLES) if per == "epoch" else recipe.batch_size
     plan = schedule(network, rule, placement, recipe, forward_only=forward_only)
     analysis = analyse(network, rule, placement, recipe, samples=total, forward_only=forward_only)
     trace = simulate(plan, placement.chip, samples=total, log_rows=log_rows) if fidelity == "event" else None
@@ -292,6 +292,8 @@ def merge_recipe(recipe: Recipe | None, settings: dict[str, Any]) -> Recipe:
     return Recipe(**((recipe or Recipe()).model_dump(exclude_unset=True) | settings))
 
 
-def _check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise DescriptionError(f"{name} = {value!r}: allowed are {', '.join(allowed)}{nearest_guess(value, allowed)}")
+def _check_arguments(per: Any, samples: Any, fidelity: Any) -> None:
+    checked_choice("per", per, get_args(Per))
+    checked_choice("fidelity", fidelity, get_args(Fidelity))
+    if samples is not None:
+        checked_count("samples", samples, most=MOST_SAMPLES)

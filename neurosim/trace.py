@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -38,9 +39,13 @@ class CountTable:
     work: NDArray[np.int64]
     traffic: NDArray[np.int64]
 
+    @cached_property
+    def _row_of(self) -> dict[Place, int]:
+        return {place: row for row, place in enumerate(self.places)}
+
     def row(self, phase: str, layer: int) -> int:
         """Return the row of a phase and layer."""
-        return self.places.index((phase, layer))
+        return self._row_of[phase, layer]
 
     def scaled(self, factor: int) -> CountTable:
         """Return the counts times ``factor``, exactly."""
@@ -114,10 +119,11 @@ class Timeline:
 class Trace:
     """The facts of a simulated run of ``steps`` steps and ``samples`` samples of a network with ``outputs`` outputs.
 
-    ``structure`` is the chip's, what all this hangs on. ``core_work`` [cores, WORK_COLUMNS]; ``core_cycles`` [cores, CORE_STATES]; ``link_busy_cycles`` and ``link_flits``
-    [links]; ``critical_path`` cycles by (phase, resource); ``waiting_messages_most`` the high-water mark of messages
-    that waited for a link. ``deliveries`` holds single ones by DELIVERY_COLUMNS, those of a timeline up to a limit;
-    cycles are those of the timeline, io ports are numbered from the chip's cores on.
+    ``structure`` is the chip's, on which all the rest hangs. ``core_work`` [cores, WORK_COLUMNS]; ``core_cycles``
+    [cores, CORE_STATES]; ``link_busy_cycles`` and ``link_flits`` [links]; ``critical_path`` cycles by (phase,
+    resource); ``waiting_messages_most`` the high-water mark of messages that waited for a link. ``deliveries`` holds
+    single ones by DELIVERY_COLUMNS, those of a timeline up to a limit; cycles are those of the timeline, io ports are
+    numbered from the chip's cores on.
     """
 
     counts: CountTable
@@ -140,7 +146,19 @@ class Trace:
     deliveries: dict[str, IntArray]
 
     def as_arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the facts as named arrays, for an .npz file; ``trace_from_arrays`` reads them again."""
+        """Return the facts as named arrays, for an .npz file; ``trace_from_arrays`` reads them again.
+
+        Raises:
+            RunError: a total of a long epoch passes 64 bits.
+        """
+        try:
+            return self._as_arrays()
+        except OverflowError:
+            raise RunError(
+                f"trace of {self.samples} samples: a total passes 64 bits and cannot be stored; simulate fewer samples"
+            ) from None
+
+    def _as_arrays(self) -> dict[str, NDArray[Any]]:
         arrays: dict[str, NDArray[Any]] = {
             "places": np.array([f"{phase} {layer}" for phase, layer in self.counts.places]),
             "work": np.array(self.counts.work, dtype=np.int64),

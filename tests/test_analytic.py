@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import numpy as np
 import pytest
 from check_rows import CHECK_ROWS, COLUMNS, golden_rows, golden_widths, paper_case
 from hypothesis import given
@@ -14,10 +15,10 @@ from pipelines import Pipeline, counted, examples, modulo_connections
 
 from naive import count
 from neurosim.analytic import analyse
-from neurosim.chips import load_chip
+from neurosim.chips import LinkRates, load_chip
 from neurosim.engine import simulate
 from neurosim.networks import dense
-from neurosim.placement import place
+from neurosim.placement import place, with_connections
 from neurosim.recipes import Recipe
 from neurosim.rules import RULES
 from neurosim.schedules import schedule
@@ -107,6 +108,17 @@ def test_the_bound_knows_the_busiest_core(drawn: Case) -> None:
         for task, start, end in zip(line.task, line.start_cycle, line.end_cycle, strict=True):
             durations[int(pipeline.plan.tasks.core[task])] += line.times * int(end - start)
     assert pipeline.analysis.bound.busiest_core_cycles == max(durations.values())
+
+
+@pytest.mark.parametrize("delivery", ["unicast", "multicast"])
+def test_a_layer_waits_only_for_the_outputs_that_feed_it_however_late_its_cores_get_others(delivery: str) -> None:
+    chip = tiny_chip(grid=(4, 1), noc={"west": LinkRates(hop_cycles=500)})
+    late = {"chip": chip, "cores": [[0], [0], [0, 3]], "loss": "sigmoid", "batch": 2, "delivery": delivery}
+    drawn = Pipeline(paper_case("ssdfa", widths=(1, 1, 8, 2), **late))
+    far_then_own = {1: np.array([[1]]), 2: np.zeros((8, 1), dtype=np.int64)}
+    placement = with_connections(drawn.placement, far_then_own)
+    parts = (drawn.network, drawn.drawn.rule, placement, drawn.recipe)
+    assert analyse(*parts).makespan_cycles <= simulate(schedule(*parts), chip).makespan_cycles
 
 
 def test_on_one_core_without_contention_the_bound_is_the_makespan() -> None:

@@ -1,4 +1,6 @@
 import json
+import math
+import os
 import subprocess
 import sys
 import tomllib
@@ -8,6 +10,7 @@ import typer
 
 from neurosim.chips import chip_files, load_chip
 from neurosim.cli import app
+from neurosim.cli.output import print_json
 from neurosim.networks import load_network
 from neurosim.rules import RULES, load_rule
 
@@ -176,3 +179,35 @@ def test_commands_without_kernels_import_none(arguments):
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("arguments", [["rules"], ["rules", "--json"], ["chips", "tiny"], ["--help"], ["--version"]])
+def test_an_output_that_is_full_is_one_sentence_and_exit_code_2(arguments):
+    with open("/dev/full", "w") as full:
+        result = subprocess.run([sys.executable, "-m", "neurosim", *arguments], stdout=full, stderr=subprocess.PIPE)
+    said = result.stderr.decode()
+    assert result.returncode == 2
+    assert said == "neurosim: cannot write to the standard output: no space left on device; send it elsewhere\n"
+
+
+@pytest.mark.parametrize("arguments", [["rules"], ["rules", "--json"], ["--help"]])
+def test_a_reader_that_has_gone_is_told_nothing(arguments):
+    reader, writer = os.pipe()
+    os.close(reader)
+    result = subprocess.run([sys.executable, "-m", "neurosim", *arguments], stdout=writer, stderr=subprocess.PIPE)
+    os.close(writer)
+    assert (result.returncode, result.stderr) == (app.OUTPUT_CLOSED, b"")
+
+
+def test_an_error_of_a_file_is_not_taken_for_one_of_the_output(monkeypatch):
+    def failing():
+        raise FileNotFoundError(2, "No such file or directory", "needed.npz")
+
+    monkeypatch.setattr(app, "build", failing)
+    with pytest.raises(FileNotFoundError):
+        app.main([])
+
+
+def test_numbers_that_json_has_no_word_for_are_null(capsys):
+    print_json({"a": [math.nan, -math.inf, 1.5], "b": {"c": math.inf}})
+    assert json.loads(capsys.readouterr().out) == {"a": [None, None, 1.5], "b": {"c": None}}

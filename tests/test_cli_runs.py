@@ -92,6 +92,9 @@ def test_compare_writes_tables_and_figures_and_report_draws_them_again(tmp_path,
     assert any(name.endswith(".png") for name in figures)
     (out / "figures" / figures[0]).unlink()
     assert run("report", str(out)) == 0
+    said = capsys.readouterr().out
+    assert said.startswith((out / "table.txt").read_text(encoding="utf-8"))
+    assert said.endswith(f"{len(figures) + 3} files written to {out}\n")
     assert sorted(path.name for path in (out / "figures").iterdir()) == figures
 
 

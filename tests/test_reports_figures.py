@@ -29,7 +29,9 @@ def many_rules() -> Results:
     names = [f"ssdfa-of-my-own-{n}" for n in range(12)]
     one, learned = costs(("ssdfa",)), history(("ssdfa",))
     more = pd.concat([costs(("bp", "bp-mirrored")), *(one.assign(rule=name) for name in names)], ignore_index=True)
-    trained = pd.concat([history(("bp",)), *(learned.assign(rule=name) for name in names)], ignore_index=True)
+    trained = pd.concat(
+        [history(("bp",)), *(learned.assign(rule=name, test_loss=n) for n, name in enumerate(names))], ignore_index=True
+    )
     return Results(trained, more, summary(network="a network of the user's own with a long name.toml"))
 
 

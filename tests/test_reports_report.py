@@ -73,6 +73,48 @@ def test_a_damaged_table_is_named_with_its_folder(finished: Path) -> None:
         report_run(finished)
 
 
+@pytest.mark.parametrize("name", ["c", "costs", "costs.csv", "a b"])
+def test_the_folder_of_a_damaged_table_is_named_whatever_it_is_called(
+    tmp_path: Path, finished: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    finished.rename(name)
+    runs.write_csv(Path(name, "costs.csv"), costs().drop(columns="chip"))
+    with pytest.raises(RunError) as refusal:
+        report_run(name)
+    assert str(refusal.value).startswith(f"{name}/costs.csv: has no chip")
+    Path(name, "costs.csv").unlink()
+    with pytest.raises(RunError) as refusal:
+        report_run(name)
+    assert str(refusal.value).startswith(f"{name}: has no costs.csv")
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("summary.json", "{}", "run/summary.json: has no network, chip, delivery, batch_size"),
+        ("summary.json", "[]", "run/summary.json: damaged (it holds a list"),
+        ("history.csv", "rule,seed,epoch,train_loss,train_accuracy,test_loss,test_accuracy,seconds\n", "no rows"),
+        ("history.csv", "rule\n", "run/history.csv: has no seed"),
+        ("costs.csv", "", "run/costs.csv: not a whole table"),
+    ],
+)
+def test_a_damaged_file_is_one_sentence(finished: Path, file: str, content: str, said: str) -> None:
+    (finished / file).write_text(content)
+    with pytest.raises(RunError) as refusal:
+        report_run(finished)
+    assert said in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("left", [0.1, 0.5, 0.77, 0.9, 0.99])
+def test_costs_that_are_cut_off_are_refused(finished: Path, left: float) -> None:
+    whole = (finished / "costs.csv").read_bytes()
+    (finished / "costs.csv").write_bytes(whole[: int(left * len(whole))].rstrip(b"\n"))
+    with pytest.raises(RunError, match=r"run/costs.csv: "):
+        report_run(finished)
+
+
 def test_reports_draw_without_a_display_or_pyplot() -> None:
     code = "import sys, neurosim.reports.report; print('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"

@@ -145,3 +145,23 @@ def test_what_a_rule_asks_for_follows_from_its_answers():
     assert [name for name, rule in RULES.items() if rule.mirrored] == ["bp-mirrored"]
     assert [name for name, rule in RULES.items() if rule.shares_source] == ["dfa", "sign-dfa", "sdfa", "ssdfa"]
     assert [name for name, rule in RULES.items() if rule.sparse] == ["sdfa", "ssdfa"]
+
+
+@pytest.mark.parametrize("name", ["a", "7", "my-rule_2.b+c", "x" * 64])
+def test_a_rules_name_may_hold_what_file_names_hold(name):
+    assert Rule(name, error="next").name == name
+
+
+@pytest.mark.parametrize("name", ["", "../up", "a/b", ".hidden", "-v", "my rule", "règle", "a\n", "x" * 65])
+def test_other_names_are_refused_because_files_are_named_after_rules(name):
+    with pytest.raises(DescriptionError, match=r"name: .*must begin with a letter or digit .* files of a run"):
+        Rule(name, error="next")
+
+
+def test_a_rule_file_with_another_name_is_told_the_way_out(tmp_path):
+    path = tmp_path / "my rule.toml"
+    path.write_text('error = "next"\n')
+    with pytest.raises(DescriptionError, match="^my rule.name: 'my rule': .*write such a name = '...' in the rule"):
+        load_rule(path)
+    path.write_text('error = "next"\nname = "mine"\n')
+    assert load_rule(path).name == "mine"

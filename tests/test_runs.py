@@ -111,12 +111,62 @@ def test_an_empty_folder_of_the_user_stays_when_a_run_fails(tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
 
 
-def test_results_written_before_a_failure_are_kept(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), runs.open_run(tmp_path / "run", "train") as path:
-        runs.write_description(path, {})
-        runs.write_text(path / "history.csv", "epoch\n1\n")
+def write_half(path: Path) -> None:
+    """Write some of a run's results, as one that is interrupted does."""
+    runs.write_description(path, {"rule": "dfa"})
+    runs.write_text(path / "history.csv", "epoch\n1\n")
+    runs.write_text(path / "figures" / "macs.svg", "<svg>")
+    (path / ".weights_dfa.99.tmp.npz").write_bytes(b"PK")
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Return every file below a folder with what it holds."""
+    return {str(found.relative_to(folder)): found.read_bytes() for found in folder.rglob("*") if found.is_file()}
+
+
+@pytest.mark.parametrize("failure", [KeyboardInterrupt, RunError, SystemExit])
+def test_a_run_that_fails_amid_its_results_leaves_nothing(tmp_path: Path, failure: type[BaseException]) -> None:
+    with pytest.raises(failure), runs.open_run(tmp_path / "made" / "run", "train") as path:
+        write_half(path)
+        raise failure
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_fails_amid_its_results_gives_the_earlier_ones_back(tmp_path: Path) -> None:
+    make_run(tmp_path)
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / "energy.svg").write_text("<svg/>")
+    (tmp_path / "table of mine.md").write_text("mine")
+    before = files(tmp_path)
+    with pytest.raises(KeyboardInterrupt), runs.open_run(tmp_path, "train") as path:
+        write_half(path)
         raise KeyboardInterrupt
-    assert listing(tmp_path / "run") == ["history.csv", "run.toml"]
+    assert files(tmp_path) == before
+
+
+def test_what_the_user_put_beside_a_failing_run_stays(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), runs.open_run(tmp_path / "run", "train") as path:
+        write_half(path)
+        (path / "report-draft.md").write_text("mine")
+        raise ZeroDivisionError
+    assert listing(tmp_path / "run") == ["report-draft.md"]
+
+
+def test_an_earlier_run_comes_back_wherever_setting_it_aside_was_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_run(tmp_path)
+    before, rename, left = files(tmp_path), Path.rename, iter([True, False])
+
+    def interrupted(found: Path, target: Path) -> Path:
+        if not next(left, True):
+            raise KeyboardInterrupt
+        return rename(found, target)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt), runs.open_run(tmp_path, "train"):
+        pass
+    assert files(tmp_path) == before
 
 
 def test_a_second_run_in_the_folder_leaves_no_result_of_the_first(tmp_path: Path) -> None:
@@ -141,10 +191,20 @@ def test_the_results_that_a_killed_run_had_set_aside_come_back(tmp_path: Path) -
     make_run(tmp_path / "run")
     runs._set_aside(tmp_path / "run")  # and here the process is killed
     runs.write_description(tmp_path / "run", {"rule": "dfa"})
+    write_half(tmp_path / "run")
+    with pytest.raises(RunError, match="is not done, or was killed"):
+        runs.load_run(tmp_path / "run")
     with pytest.raises(ZeroDivisionError), runs.open_run(tmp_path / "run", "compare"):
         raise ZeroDivisionError
     assert runs.load_run(tmp_path / "run").description["rule"] == "bp"
     assert listing(tmp_path / "run") == ["costs.csv", "run.toml", "summary.json"]
+
+
+def test_a_killed_first_run_leaves_nothing_to_the_next(tmp_path: Path) -> None:
+    runs.create_run(tmp_path / "run", "compare")
+    runs._set_aside(tmp_path / "run")
+    write_half(tmp_path / "run")  # and here the process is killed
+    assert listing(make_run(tmp_path / "run")) == ["costs.csv", "run.toml", "summary.json"]
 
 
 def test_two_processes_cannot_write_one_run(tmp_path: Path) -> None:
@@ -157,7 +217,7 @@ def test_two_processes_cannot_write_one_run(tmp_path: Path) -> None:
         command = [sys.executable, "-c", script, str(path)]
         said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         assert "another process is writing there" in said
-        assert listing(path) == ["run.toml"]
+        assert listing(path) == [".previous", "run.toml"]
 
 
 def test_a_failed_write_keeps_the_old_file_and_no_rest(tmp_path: Path) -> None:
@@ -191,7 +251,13 @@ def test_a_folder_that_is_no_run_is_refused_with_the_nearest_name(tmp_path: Path
         runs.load_run(tmp_path)
 
 
-@pytest.mark.parametrize(("name", "content"), [("run.toml", b"a = "), ("run.toml", b"\xff"), ("summary.json", b"{")])
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("run.toml", b"a = "), ("run.toml", b"\xff"), ("summary.json", b"{"), ("summary.json", b"[]"),
+        ("summary.json", b"[" * 100_000),
+    ],
+)  # fmt: skip
 def test_damaged_run_files_are_named(tmp_path: Path, name: str, content: bytes) -> None:
     (make_run(tmp_path / "run") / name).write_bytes(content)
     with pytest.raises(RunError, match=f"{name}: damaged"):
@@ -208,6 +274,19 @@ def test_absent_and_damaged_results_are_named_when_asked_for(tmp_path: Path) -> 
         _ = run.costs
     with pytest.raises(RunError, match="trace.npz: not a whole .npz file"):
         run.arrays("trace.npz")
+
+
+def test_a_table_that_ends_amid_a_line_is_refused(tmp_path: Path) -> None:
+    run = runs.load_run(make_run(tmp_path / "run"))
+    whole = run.file("costs.csv").read_bytes()
+    run.file("costs.csv").write_bytes(whole[:-2])
+    with pytest.raises(RunError, match="costs.csv: not a whole table"):
+        _ = run.costs
+
+
+@pytest.mark.parametrize("name", ["NA", "null", "007", "1e3"])
+def test_names_in_tables_stay_as_they_were_written(tmp_path: Path, name: str) -> None:
+    assert runs.load_run(make_run(tmp_path / "run", name)).costs["rule"].tolist() == [name]
 
 
 def test_importing_runs_imports_neither_pandas_nor_numpy() -> None:

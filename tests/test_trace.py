@@ -79,3 +79,30 @@ def test_a_damaged_trace_is_refused() -> None:
         trace_from_arrays({name: values for name, values in arrays.items() if name != "link_flits"})
     with pytest.raises(RunError, match="written for other counts"):
         trace_from_arrays(arrays | {"work_columns": arrays["work_columns"][: len(WORK_COLUMNS) - 1]})
+
+
+@pytest.mark.parametrize(
+    ("name", "damaged"),
+    [
+        ("places", np.array(["forward"])),
+        ("places", np.array([1, 2])),
+        ("timelines", np.array([1, 2])),
+        ("samples", np.array("many")),
+        ("samples", np.array([])),
+        ("critical_path_cycles", np.array([1])),
+        ("critical_path", np.array(5)),
+        ("group_layer", np.array([1])),
+        ("group_layer", np.array(1)),
+        ("work_columns", np.array(1)),
+        ("work", np.zeros((2, 2), dtype=np.int64)),
+        ("traffic", np.array(["a"])),
+        ("core_work", np.zeros(3)),
+        ("core_cycles", np.zeros((1, 5), dtype=np.int64)),
+        ("timeline_0_times", np.array("x")),
+    ],
+)
+def test_damaged_arrays_are_a_run_error(name: str, damaged: np.ndarray) -> None:
+    arrays = Pipeline(paper_case("bp")).trace.as_arrays()
+    assert name in arrays
+    with pytest.raises(RunError, match="trace: "):
+        trace_from_arrays(arrays | {name: damaged})

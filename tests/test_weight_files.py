@@ -1,3 +1,5 @@
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 
@@ -6,6 +8,7 @@ from neurosim.networks import dense
 from neurosim.numerics import Memories
 from neurosim.recipes import Recipe
 from neurosim.rules import RULES
+from neurosim.runs import replacing
 
 
 def make(widths, seed=0):
@@ -63,6 +66,29 @@ def test_a_bare_array_is_refused(tmp_path):
         make((6, 5, 4)).load_weights(tmp_path / "bare.npy")
 
 
-def test_a_folder_that_does_not_exist_is_a_run_error(tmp_path):
-    with pytest.raises(RunError, match="cannot write"):
-        make((6, 5, 4)).save_weights(tmp_path / "absent" / "weights.npz")
+def test_a_folder_that_cannot_be_made_is_a_run_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match=r"weights\.npz: "):
+        make((6, 5, 4)).save_weights(tmp_path / "file" / "weights.npz")
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_failed_save_keeps_the_old_file_and_no_rest(tmp_path, monkeypatch, nested):
+    memories, place = make((6, 5, 4)), tmp_path / "weights.npz"
+    memories.save_weights(place)
+    before = place.read_bytes()
+
+    def half(file, **_):
+        file.write(b"PK")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(np, "savez", half)
+    with pytest.raises(KeyboardInterrupt), replacing(place) if nested else nullcontext(place) as path:
+        memories.save_weights(path)
+    assert [path.name for path in tmp_path.iterdir()] == ["weights.npz"]
+    assert place.read_bytes() == before
+
+
+def test_weights_are_saved_under_the_very_name_that_was_given(tmp_path):
+    make((6, 5, 4)).save_weights(tmp_path / "weights")
+    assert [path.name for path in tmp_path.iterdir()] == ["weights"]

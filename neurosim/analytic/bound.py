@@ -148,8 +148,9 @@ class _CriticalPath:
         at_core[own] = np.maximum(at_core[own], ends[own])
         for target in targets:
             if target in self.ready:
-                waiting = self.ready[target]
-                np.maximum(waiting, at_core[self.layout.cores(target[1])], out=waiting)
+                cores, waiting = self.layout.cores(target[1]), self.ready[target]
+                needed = np.isin(cores, flow.readers[target[1]]) if flow.readers else np.ones(len(cores), dtype=bool)
+                np.maximum(waiting, at_core[cores], out=waiting, where=needed)
         return int(max(arrivals.max(), 0))
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from neurosim.counts import SIGN_BITS, IntArray
 from neurosim.placement import slice_starts
 from neurosim.schedules.layout import Layout
+from neurosim.schedules.traffic import outputs_used_by_layer
 from neurosim.topology import Mesh, destination_sets
 from neurosim.trace import TRAFFIC_COLUMNS, TRAFFIC_INDEX
 
@@ -20,7 +21,8 @@ class Flow:
 
     A message from source i to destination j carries ``bits`` times the source's units, the destination's, or both
     (``pattern`` "source", "destination", "block"), per sample, or once a step where ``once``. ``source_cores`` are
-    numbered from the chip's cores on for io ports.
+    numbered from the chip's cores on for io ports. Where layers need different parts of what reaches them together,
+    ``readers`` are the cores of each layer that wait for this flow.
     """
 
     phase: str
@@ -34,6 +36,7 @@ class Flow:
     pattern: str
     multicast: bool
     once: bool = False
+    readers: Mapping[int, IntArray] = field(default_factory=dict)
 
     def payload(self, source_units: int, destination_units: int) -> int:
         """Payload bits of a message, per sample or (``once``) in all."""
@@ -118,28 +121,20 @@ def _output_flows(layout: Layout, grid: Mesh) -> Iterator[Flow]:
         ends = (cores, sizes, receivers, np.ones(len(receivers), dtype=np.int64))
         yield _flow(grid, place, ends, bits, ("source", multicast))
         return
-    used = _used_outputs(layout)
+    used = outputs_used_by_layer(layout)
     one = np.ones(1, dtype=np.int64)
     starts = layout.placement.starts[depth]
     for i in range(len(cores)):
-        outputs = used[:, starts[i] : starts[i + 1]]
-        parts = outputs.T[:, :, None] if multicast else outputs[None]
+        outputs = used[:, :, starts[i] : starts[i + 1]]
+        parts = np.split(outputs, outputs.shape[2], axis=2) if multicast else [outputs]
         for part in parts:
-            distinct = part.sum(axis=1).astype(np.int64)
+            distinct = part.any(axis=0).sum(axis=1).astype(np.int64)
             receivers = np.flatnonzero(distinct)
             if len(receivers):
                 ends = (cores[i : i + 1], one, receivers, distinct[receivers])
-                yield _flow(grid, place, ends, bits, ("source" if multicast else "destination", multicast))
-
-
-def _used_outputs(layout: Layout) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
-    """Return [cores, outputs]: whether any hidden neuron on a core is fed by an output."""
-    used = np.zeros((layout.chip.cores, layout.outputs), dtype=np.bool_)
-    for layer in layout.hidden_errors():
-        connections = layout.placement.connections[layer]
-        owner = np.repeat(layout.cores(layer), layout.sizes(layer))
-        used[np.repeat(owner, connections.shape[1]), connections.ravel()] = True
-    return used
+                flow = _flow(grid, place, ends, bits, ("source" if multicast else "destination", multicast))
+                readers = {layer: np.flatnonzero(part[n].any(axis=1)) for n, layer in enumerate(layout.hidden_errors())}
+                yield replace(flow, readers=readers)
 
 
 def flits_of(layout: Layout, payload_bits: int) -> int:

@@ -109,6 +109,8 @@ class History:
         self.rows = simulation.log.columns()
         self.makespan = simulation.end_cycle
         self.tasks = len(self.plan.tasks)
+        groups = self.plan.tasks.groups
+        self.group_of = np.repeat(np.arange(len(groups)), [group.count for group in groups])
         microbatch = self.rows["microbatch"]
         self.base = int(microbatch.min())
         self.row_of = np.full((int(microbatch.max()) - self.base + 1) * self.tasks, -1, dtype=np.int64)
@@ -207,7 +209,7 @@ class History:
 
     def _bound_of(self, row: int) -> tuple[str, str]:
         task = int(self.rows["task"][row])
-        group = next(g for g in self.plan.tasks.groups if g.first <= task < g.first + g.count)
+        group = self.plan.tasks.groups[self.group_of[task]]
         if group.kind == "io":
             return "io", "io"
         cycles = self.simulation.works[self.of_class[row]].resource_cycles[task].copy()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 import numpy as np
@@ -96,12 +98,13 @@ def _least_cores(memory: RuleMemory, layer: int, units: int) -> int:
     neuron_room = 8 * chip.core.neuron_memory.capacity_bytes
     synapse_each = memory.synapse_bits_per_neuron(layer, accumulate)
     largest_slice = min(units, synapse_room // synapse_each)
-    while largest_slice > 0:
-        if _slice_neuron_bits(memory, layer, largest_slice, accumulate) <= neuron_room:
-            return -(-units // largest_slice)
-        largest_slice -= 1
+    if largest_slice > 0:
+        counts = range(-(-units // largest_slice), units + 1)
+        found = _first_that_fits(memory, layer, counts, neuron_room, accumulate)
+        if found is not None:
+            return found
     short = "synapse" if synapse_each > synapse_room else "neuron"
-    need = synapse_each if short == "synapse" else _slice_neuron_bits(memory, layer, 1, accumulate)
+    need = synapse_each if short == "synapse" else _slice_neuron_bits(memory, layer, units, accumulate)
     room = synapse_room if short == "synapse" else neuron_room
     raise PlacementError(
         f"layer {layer} of {memory.network.name!r} under {memory.rule.name!r} on chip {chip.name!r}: one neuron needs "
@@ -110,10 +113,27 @@ def _least_cores(memory: RuleMemory, layer: int, units: int) -> int:
     )
 
 
-def _slice_neuron_bits(memory: RuleMemory, layer: int, neurons: int, accumulate: bool) -> int:
-    """Neuron memory bits of the fullest core when ``layer`` alone is cut into slices of ``neurons`` (m = 1)."""
+def _first_that_fits(memory: RuleMemory, layer: int, counts: range, room: int, accumulate: bool) -> int | None:
+    """Return the first of ``counts`` cores on whose neuron memories the layer fits.
+
+    More cores need less each, so that bisection finds it; but where connections are sparse, the outputs that a slice
+    is fed by depend on where it is cut, and only what does not hang on them can be bisected.
+    """
+    units = memory.widths[layer]
+    if layer not in memory.connections:
+        at = bisect_left(counts, True, key=lambda c: _slice_neuron_bits(memory, layer, c, accumulate) <= room)
+        return counts[at] if at < len(counts) else None
+    widths = memory.chip.widths
+    sample_bits = widths.activation_bits + memory.errors[layer] * widths.error_bits
+    own_bits = memory.static_neuron_bits(layer, accumulate) + memory.recipe.microbatches_in_flight * sample_bits
+    at = bisect_left(counts, True, key=lambda c: -(-units // c) * own_bits <= room)
+    return next((c for c in counts[at:] if _slice_neuron_bits(memory, layer, c, accumulate) <= room), None)
+
+
+def _slice_neuron_bits(memory: RuleMemory, layer: int, cores_of_layer: int, accumulate: bool) -> int:
+    """Neuron memory bits of the fullest core when ``layer`` alone is cut over so many cores (m = 1)."""
     counts = [1] * memory.network.depth
-    counts[layer - 1] = -(-memory.widths[layer] // neurons)
+    counts[layer - 1] = cores_of_layer
     # Every layer gets cores of its own, numbered from 0: they need not exist on the chip to be measured.
     ends = np.cumsum([0, *counts])
     cores = [np.zeros(0, np.int64), *(np.arange(ends[i], ends[i + 1]) for i in range(len(counts)))]
@@ -128,18 +148,19 @@ def _share_cores(macs: Sequence[int], cores: int) -> list[int]:
 
     The linear partition by MACs with the smallest maximum; ties go to the earlier cut.
     """
-    layers = len(macs)
-    sums = np.concatenate([[0], np.cumsum(macs)])
-    # By parts used and layers covered: the smallest maximum, and the cuts it takes.
-    best: dict[tuple[int, int], tuple[int, tuple[int, ...]]] = {(0, 0): (0, ())}
-    for parts in range(1, cores + 1):
-        for end in range(parts, layers + 1):
-            options = [
-                (max(best[parts - 1, cut][0], int(sums[end] - sums[cut])), (*best[parts - 1, cut][1], cut))
-                for cut in range(parts - 1, end)
-                if (parts - 1, cut) in best
-            ]
-            if options:
-                best[parts, end] = min(options)
-    cuts = best[cores, layers][1]
-    return [sum(layer >= cut for cut in cuts) - 1 for layer in range(layers)]
+    ends = [0, *itertools.accumulate(macs)]
+
+    def parts_from(largest: int) -> list[int]:
+        """By first layer: the fewest parts that hold the rest, none above ``largest``."""
+        parts = [0] * len(ends)
+        for first in range(len(macs) - 1, -1, -1):
+            parts[first] = 1 + parts[bisect_right(ends, ends[first] + largest) - 1]
+        return parts
+
+    maxima = range(max(macs), ends[-1] + 1)
+    parts = parts_from(maxima[bisect_left(maxima, True, key=lambda largest: parts_from(largest)[0] <= cores)])
+    cuts = [0]
+    for left in range(cores - 1, 0, -1):
+        # The earliest cut after which the cores that are left are enough.
+        cuts.append(next(first for first in range(cuts[-1] + 1, len(macs)) if parts[first] <= left))
+    return [bisect_right(cuts, layer) - 1 for layer in range(len(macs))]

@@ -121,7 +121,7 @@ def _add_output_errors(builder: MessageBuilder) -> None:
 def _add_sparse_errors(builder: MessageBuilder) -> None:
     """Elements of the output error: only those that a core's neurons use are sent to it."""
     layout = builder.layout
-    used = _outputs_used_by_layer(layout)
+    used = outputs_used_by_layer(layout)
     each = SIGN_BITS if layout.rule.error == "output-sign" else layout.chip.widths.error_bits
     held = outputs_held(layout.outputs, layout.cores(layout.depth), layout.placement.starts[layout.depth])
     for core, outputs in held.items():
@@ -158,7 +158,7 @@ def _send_elements(
     builder.send_blocks(index, source, destinations, distinct[None, :] * source.bits[:, None], fixed=False)
 
 
-def _outputs_used_by_layer(layout: Layout) -> NDArray[np.bool_]:
+def outputs_used_by_layer(layout: Layout) -> NDArray[np.bool_]:
     """Return [hidden layers, cores, outputs]: whether the neurons of a layer on a core use an output error."""
     hidden = layout.hidden_errors()
     used = np.zeros((len(hidden), layout.chip.cores, layout.outputs), dtype=np.bool_)
@@ -177,7 +177,7 @@ def sparse_arrivals(layout: Layout) -> dict[int, IntArray]:
     hidden = layout.hidden_errors()
     used = np.ones((len(hidden), layout.chip.cores, layout.outputs), dtype=np.bool_)
     if layout.rule.sparse:
-        used = _outputs_used_by_layer(layout)
+        used = outputs_used_by_layer(layout)
     there = np.zeros((layout.chip.cores, layout.outputs), dtype=np.bool_)
     held = outputs_held(layout.outputs, layout.cores(layout.depth), layout.placement.starts[layout.depth])
     for core, outputs in held.items():
