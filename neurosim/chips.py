@@ -217,7 +217,7 @@ class Chip(Description):
         """What counts and cycles hang on, as JSON by dotted key: everything but names, energies, powers and clock."""
         data = self.model_dump(exclude={"name", "sources"})
         if not self.behind_channel:
-            data["channel"] = None
+            del data["channel"]
         return {key: json.dumps(value) for key, value in _leaves(data) if not _PRICED.search(key)}
 
 

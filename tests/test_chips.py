@@ -143,3 +143,30 @@ def test_a_machine_behind_a_channel_has_one_core():
     assert von_neumann.cores == 1
     with pytest.raises(DescriptionError, match=r"channel\.behind: 'channel': is for one processor, .* has 4 cores"):
         override(von_neumann, "grid", "[2, 2]")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        ("grid", "[100000000, 100000000]", r"grid: \[100000000, 100000000\]: with .* makes 10+ cores, and at most"),
+        ("noc.cores_per_router", "2000000", r"cores_per_router = 2000000 makes 4000000 cores, and at most 1048576"),
+        ("noc.hop_cycles", "9999999999999999999999", r"hop_cycles: 9+: must be at most 32767$"),
+        ("widths.weight_bits", "1e30", r"weight_bits: .*: must be at most 1024$"),
+        ("core.neuron_memory.capacity_bytes", "1e30", r"capacity_bytes: .*: must be at most 1099511627776$"),
+        ("core.pipeline_cycles", "2147483648", r"pipeline_cycles: 2147483648: must be at most 2147483647$"),
+    ],
+)
+def test_what_is_too_large_to_be_counted_is_refused(key, value, sentence):
+    with pytest.raises(DescriptionError, match=sentence):
+        override(load_chip("tiny"), key, value)
+
+
+def test_structure_is_everything_but_names_energies_powers_and_clock():
+    chip = load_chip("mesh64")
+    priced = {key for key in number_paths(chip.model_dump()) if "_pj" in key or key.startswith("static_w_")}
+    left_out = set(number_paths(chip.model_dump())) - {
+        key.removesuffix(".0").removesuffix(".1") for key in chip.structure
+    }
+    assert left_out == priced | {"clock_mhz"}
+    assert override(chip, "core.mac_pj", "9").structure == chip.structure
+    assert override(chip, "noc.east.link_bits", "9").structure != chip.structure

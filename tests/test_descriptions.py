@@ -243,3 +243,17 @@ def test_any_override_gives_a_description_or_one_sentence(model, data, text):
     except DescriptionError as error:
         outcome = str(error).splitlines()
     assert isinstance(outcome, type(model)) or len(outcome) == 1
+
+
+@pytest.mark.parametrize("key", ["batch_size", "epochs", "seed", "microbatch"])
+def test_a_count_of_thirty_digits_is_refused_in_a_sentence(key):
+    with pytest.raises(
+        DescriptionError, match=rf"{key}: 9+: must be at most|microbatch: 9+: must be at most batch_size"
+    ):
+        override(Recipe(), key, "9" * 30)
+
+
+def test_seeds_take_64_bits_and_neurons_24():
+    assert override(Recipe(), "seed", str(2**64 - 1)).seed == 2**64 - 1
+    with pytest.raises(DescriptionError, match=r"layers\.1\.units: 16777217: must be at most 16777216"):
+        load_network("4-16777217-2")

@@ -119,7 +119,7 @@ def test_a_phase_may_have_a_price_and_rate_of_its_own(costs):
         ({"per": "week"}, "sample, step, epoch"),
         ({"fidelity": "events"}, "did you mean 'event'"),
         ({"batchsize": 3}, "did you mean 'batch_size'"),
-        ({"per": "epoch", "samples": 0}, "at least 1"),
+        ({"per": "epoch", "samples": 0}, "from 1 to"),
     ],
 )
 def test_what_does_not_exist_is_refused_in_one_sentence(settings, words):

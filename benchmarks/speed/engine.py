@@ -44,7 +44,7 @@ def make_plan(rule: str, overlap: str, chip: Chip) -> Plan:
         optimizer="sgd",
         delivery="multicast",
         overlap=overlap,  # type: ignore[arg-type]
-        window=1,
+        **({"window": 1} if overlap == "exact" else {}),
     )
     return schedule(network, RULES[rule], place(network, RULES[rule], chip, recipe), recipe)
 

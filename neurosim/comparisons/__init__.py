@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from neurosim.arguments import checked_count, checked_fraction, checked_list, checked_path
 from neurosim.chips import Chip, load_chip
 from neurosim.comparisons.job import Job, Progress
 from neurosim.comparisons.result import Comparison, RuleResult, check_target, reach_target
@@ -50,16 +51,20 @@ def compare(
     Raises:
         NeurosimError: what was asked for does not exist, fit or match.
     """
-    if seeds < 1:
-        raise DescriptionError(f"seeds = {seeds}: a comparison needs at least 1")
+    seeds = checked_count("seeds", seeds)
     check_target(target_accuracy)
+    validation = checked_fraction("validation", validation, below_1=True)
+    if weights is not None:
+        checked_path("weights", weights)
     if tune and not (validation or getattr(dataset, "validation_samples", 0)):
         raise DescriptionError("tune: needs samples to judge by that are no test samples; add --validation 0.1")
     merged = merge_recipe(recipe, settings)
     data = prepare_dataset(dataset, data_dir, scale, validation, merged.seed)
     job = Job(
         network=prepare_network(network, hidden_layers, data),
-        rules=[load_rule(rule) for rule in (rules.split(",") if isinstance(rules, str) else rules)],
+        rules=[
+            load_rule(rule) for rule in checked_list("rules", rules.split(",") if isinstance(rules, str) else rules)
+        ],
         chip=load_chip(chip),
         recipe=with_targets(merged, data, recipe, settings),
         data=data,

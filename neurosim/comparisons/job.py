@@ -263,7 +263,7 @@ class Job:
             "microbatch": first.placement.microbatch,
             "cores_per_layer": first.placement.cores_per_layer,
             "cores_unused": self.chip.cores - first.placement.cores_used,
-            "target_accuracy": target,
+            "target_accuracy": target if history["test_accuracy"].notna().any() else None,
             "to_target": reach_target(history, target),
             "optimizer": self.recipe.optimizer,
             "lr": {name: recipe.lr for name, recipe in self.recipes.items()},

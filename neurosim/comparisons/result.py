@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neurosim import runs
+from neurosim.arguments import checked_fraction
 from neurosim.errors import DescriptionError
 from neurosim.numerics import Memories
 from neurosim.pipeline import Costs
@@ -147,5 +148,4 @@ def reach_target(history: pd.DataFrame, target: float) -> dict[str, dict[str, fl
 
 def check_target(target: float) -> None:
     """Refuse a target that is no fraction."""
-    if not 0.0 < target <= 1.0:
-        raise DescriptionError(f"target_accuracy = {target}: a fraction above 0 and up to 1, such as 0.97")
+    checked_fraction("target_accuracy", target, above_0=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -158,9 +159,14 @@ def _choose_microbatch(
     most = min(recipe.batch_size, chip.core.lanes[0] * chip.core.accumulators_per_lane)
     if recipe.microbatch != "auto":
         return _check_microbatch(recipe.microbatch, most, memories, cores, starts)
-    for microbatch in range(most, 0, -1):
-        if all(_overfull(memory, cores, starts, microbatch) is None for memory in memories):
-            return microbatch
+
+    def too_many(microbatch: int) -> bool:
+        return any(_overfull(memory, cores, starts, microbatch) is not None for memory in memories)
+
+    # A whole batch needs no gradient accumulators; below it every sample more needs more.
+    found = most if not too_many(most) else bisect_left(range(1, most), True, key=too_many)
+    if found:
+        return found
     reasons = (_overfull(memory, cores, starts, 1) for memory in memories)
     reason = next(found for found in reasons if found is not None)
     raise PlacementError(f"{reason} even with one sample in flight; use larger memories, more cores or fewer neurons")

@@ -45,7 +45,7 @@ def apportion(
     widths = network.widths
     empty = np.zeros(0, dtype=np.int64)
     if chip.cores < network.depth:
-        owner = _share_cores(_forward_macs(widths), chip.cores)
+        owner = share_cores(_forward_macs(widths), chip.cores)
         cores = (empty, *(order[core : core + 1] for core in owner))
         return cores, (empty, *(slice_starts(units, 1) for units in widths[1:]))
     counts = apportion_counts(network, chip, memories)
@@ -84,15 +84,19 @@ def apportion_counts(network: Network, chip: Chip, memories: Sequence[RuleMemory
 
 
 def _cores_needed(layer: int, chip: Chip, memories: Sequence[RuleMemory]) -> int:
-    """Smallest number of cores on which the layer fits for every rule with one sample in flight."""
+    """Fewest cores on which the layer fits for every rule with one sample in flight."""
     if chip.behind_channel:
         return 1
-    units = memories[0].widths[layer]
-    return max(_least_cores(memory, layer, units) for memory in memories)
+    return max(least_cores(memory, layer) for memory in memories)
 
 
-def _least_cores(memory: RuleMemory, layer: int, units: int) -> int:
-    chip = memory.chip
+def least_cores(memory: RuleMemory, layer: int) -> int:
+    """Return the fewest cores whose memories hold ``layer`` alone with one sample in flight.
+
+    Raises:
+        PlacementError: one neuron is too large for a core.
+    """
+    chip, units = memory.chip, memory.widths[layer]
     accumulate = memory.recipe.batch_size > 1
     synapse_room = 8 * chip.core.synapse_memory.capacity_bytes
     neuron_room = 8 * chip.core.neuron_memory.capacity_bytes
@@ -143,7 +147,7 @@ def _slice_neuron_bits(memory: RuleMemory, layer: int, cores_of_layer: int, accu
     return int((fixed + memory.recipe.microbatches_in_flight * per_sample).max())
 
 
-def _share_cores(macs: Sequence[int], cores: int) -> list[int]:
+def share_cores(macs: Sequence[int], cores: int) -> list[int]:
     """Return the core of each layer when consecutive layers share ``cores`` cores.
 
     The linear partition by MACs with the smallest maximum; ties go to the earlier cut.

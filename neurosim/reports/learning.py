@@ -71,7 +71,9 @@ def _draw_learning(results: Results, against: str) -> Figure | None:
     for ax in (left, right):
         _x_axis(ax, against)
     handles = [*left.get_legend_handles_labels()[0], *_target_line(right, results if classes else None)]
-    foot(figure, handles, columns=7, note=_note(results, rules, against, classes))
+    starts = 100 * curves.loc[curves["epoch"] == 0, "test_accuracy"]
+    hidden = classes and len(starts) > 0 and bool((starts < right.get_ylim()[0]).all())
+    foot(figure, handles, columns=7, note=_note(results, against, hidden))
     what = f"{'Training error and test accuracy' if classes else 'Loss'} against {_X_LABELS[against].split(' (')[0]}"
     title(figure, f"{what}: {_seeds(curves)}", results)
     return figure
@@ -82,9 +84,9 @@ def _seeds(curves: pd.DataFrame) -> str:
     return f"mean of {count} seeds, band from least to most" if count > 1 else "one seed"
 
 
-def _note(results: Results, rules: list[str], against: str, classes: bool) -> str:
+def _note(results: Results, against: str, hidden_start: bool) -> str:
     notes = []
-    if classes and results.history["epoch"].max() > 1:
+    if hidden_start:
         notes.append("Before training (epoch 0) the accuracy is below the axis.")
     for rule, other in results.learned_as.items():
         drawn_once = against == "epoch"

@@ -129,6 +129,8 @@ def title(figure: Figure, what: str, results: Results) -> None:
     columns = int(figure.get_figwidth() * 13)
     chip, delivery = results.machine
     told = [chip, str(results.summary["network"]), delivery]
+    if results.summary.get("overlap") not in (None, "none"):
+        told.append(f"overlap {results.summary['overlap']}")
     for name, key in (("microbatch", "microbatch"), ("cores", "cores_per_layer")):
         if results.summary.get(key) is not None:
             told.append(f"{name} {listed(results.summary[key])}")

@@ -91,7 +91,11 @@ def caption(history: pd.DataFrame, costs: pd.DataFrame, summary: Mapping[str, An
         *_spread(table),
         "Energy holds static power except in the error phase by itself; what is not described is not in it.",
         *_mirrors(results, table),
-        "Values per neuron: what one hidden neuron needs for its error of one sample, layer by layer, on any chip.",
+        *_target(results),
+        "Values per neuron: errors, and under bp and sign symmetry the next layer's weights too, that one hidden "
+        "neuron needs for its error of one sample, layer by layer, on any chip.",
+        *_sparse(results, table),
+        *_machines(results),
         *(["Messages waiting: the most that waited in the network at once in a step."] if waiting else []),
         *_assumed(results),
         *(str(note) for note in results.summary.get("notes") or ()),
@@ -116,7 +120,8 @@ def _training(results: Results) -> str:
     for key in ("optimizer", "init", "lr"):
         by_rule = {rule: results.setting(key, rule) for rule in results.rules}
         if text := _by_rule(by_rule):
-            parts.append(f"{'learning rate' if key == 'lr' else key} {text}")
+            tuned = " (tuned on the validation split)" if key == "lr" and results.summary.get("tuned") else ""
+            parts.append(f"{'learning rate' if key == 'lr' else key} {text}{tuned}")
     return ", ".join(parts)
 
 
@@ -151,10 +156,44 @@ def _mirrors(results: Results, table: pd.DataFrame) -> list[str]:
     return lines
 
 
+def _target(results: Results) -> list[str]:
+    goal = results.summary.get("target_accuracy")
+    if goal is None:
+        return []
+    epochs = _epochs(int(results.history["epoch"].max()))
+    return [
+        f"To {_percent(goal)}: until the mean over seeds of the test accuracy is first that high; not reached: not in "
+        f"{epochs}."
+    ]
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:g} %"
+
+
+def _sparse(results: Results, table: pd.DataFrame) -> list[str]:
+    """A reader who sees a sparse rule read more than a dense one will take it for a mistake."""
+    if not {"dfa", "sdfa"} <= set(table["rule"]):
+        return []
+    return [
+        "A sparse rule reads an index beside every value, and gathers one output error a product where dfa broadcasts "
+        "one to all lanes: with several connections it can cost more than dfa."
+    ]
+
+
+def _machines(results: Results) -> list[str]:
+    if not any("reuse ideal" in machine[0] for machine in results.compared):
+        return []
+    return [
+        "von_neumann: nothing stays in its cache from one layer to the next; reuse ideal: weights, state, feedback, "
+        "inputs and labels cross once a step, each where it is first needed, and activations never. The truth lies between."
+    ]
+
+
 def _assumed(results: Results) -> list[str]:
     count = len(results.summary.get("assumed") or ())
-    what = "1 number of {} is" if count == 1 else f"{count} numbers of {{}} are"
-    return [f"{what.format(results.machine[0])} assumed; summary.json lists them."] if count else []
+    what = "1 assumption stands" if count == 1 else f"{count} assumptions stand"
+    return [f"{what} behind the numbers of {results.machine[0]}; summary.json lists them."] if count else []
 
 
 def _grids(history: pd.DataFrame, costs: pd.DataFrame, summary: Mapping[str, Any]) -> list[Grid]:
@@ -197,9 +236,9 @@ def _learning_columns(results: Results) -> list[Column]:
     if target is not None:
         goal = f"to {100 * float(target):.4g} %"
         columns += [
-            (f"{goal}\nepochs", _shown("epochs_to_target", "", "never")),
-            (f"{goal}\ntime", _shown("seconds_to_target", "seconds", "never")),
-            (f"{goal}\nenergy", _shown("joules_to_target", "joules", "never")),
+            (f"{goal}\nepochs", _shown("epochs_to_target", "", "not reached")),
+            (f"{goal}\ntime", _shown("seconds_to_target", "seconds", "not reached")),
+            (f"{goal}\nenergy", _shown("joules_to_target", "joules", "not reached")),
         ]
     return columns
 

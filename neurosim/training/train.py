@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from neurosim.arguments import checked_fraction, checked_path
 from neurosim.chips import Chip, load_chip
 from neurosim.datasets import Dataset, Scale, check_fits, load_dataset, validation_split
 from neurosim.errors import DescriptionError
@@ -91,6 +92,9 @@ def train(
     Raises:
         NeurosimError: what was asked for does not exist, fit or match.
     """
+    validation = checked_fraction("validation", validation, below_1=True)
+    if weights is not None:
+        checked_path("weights", weights)
     asked = recipe
     recipe = merge_recipe(recipe, settings)
     data = prepare_dataset(dataset, data_dir, scale, validation, recipe.seed)
