@@ -186,7 +186,8 @@ def _machines(results: Results) -> list[str]:
         return []
     return [
         "von_neumann: nothing stays in its cache from one layer to the next; reuse ideal: weights, state, feedback, "
-        "inputs and labels cross once a step, each where it is first needed, and activations never. The truth lies between."
+        "inputs and labels cross once a step, each where it is first needed, and activations never. The truth lies "
+        "between."
     ]
 
 
