@@ -211,3 +211,10 @@ def test_an_error_of_a_file_is_not_taken_for_one_of_the_output(monkeypatch):
 def test_numbers_that_json_has_no_word_for_are_null(capsys):
     print_json({"a": [math.nan, -math.inf, 1.5], "b": {"c": math.inf}})
     assert json.loads(capsys.readouterr().out) == {"a": [None, None, 1.5], "b": {"c": None}}
+
+
+def test_a_terminal_without_micro_signs_is_no_reason_to_fail():
+    code = "from neurosim.cli.app import main; main(['cost', '--network', '9-9-3', '--fidelity', 'analytic'])"
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -93,6 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     What it says goes to the standard output before it leaves: a full disk there is one sentence and exit code 2, a
     reader that has gone is no error of the user's and nothing is said.
     """
+    _tolerate_narrow_encodings()
     try:
         try:
             typer.main.get_command(build()).main(args=arguments, prog_name="neurosim")
@@ -108,6 +110,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         reason = (error.strerror or str(error)).lower()
         print(f"neurosim: cannot write to the standard output: {reason}; send it elsewhere", file=sys.stderr)
         sys.exit(USER_ERROR)
+
+
+def _tolerate_narrow_encodings() -> None:
+    """Print a question mark where a terminal has no µ or ±, instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _close_output() -> None:

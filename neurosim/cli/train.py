@@ -43,11 +43,10 @@ def run_train(
     from neurosim.chips import load_chip
     from neurosim.cli.output import print_json
     from neurosim.cli.waiting import announce_compilation, progress_bars
-    from neurosim.comparisons import check_target
     from neurosim.errors import DescriptionError
     from neurosim.rules import load_rule
     from neurosim.settings import check_rule_names
-    from neurosim.training import prepare_dataset, train
+    from neurosim.training import check_target, prepare_dataset, train
     from neurosim.training.folder import write_training
 
     if trace not in ("first", "full"):

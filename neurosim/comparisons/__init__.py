@@ -9,15 +9,15 @@ from typing import Any
 from neurosim.arguments import checked_count, checked_fraction, checked_list, checked_path
 from neurosim.chips import Chip, load_chip
 from neurosim.comparisons.job import Job, Progress
-from neurosim.comparisons.result import Comparison, RuleResult, check_target, reach_target
+from neurosim.comparisons.result import Comparison, RuleResult
 from neurosim.errors import DescriptionError
 from neurosim.networks import Network
 from neurosim.pipeline import merge_recipe
 from neurosim.recipes import Recipe
 from neurosim.rules import Rule, load_rule
-from neurosim.training import prepare_dataset, prepare_network, with_targets
+from neurosim.training import check_target, prepare_dataset, prepare_network, reach_target, with_targets
 
-__all__ = ["Comparison", "RuleResult", "check_target", "compare", "reach_target"]
+__all__ = ["Comparison", "RuleResult", "compare", "reach_target"]
 
 DEFAULT_RULES = ("bp", "fa", "dfa", "sdfa", "ssdfa")
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from neurosim.chips import Chip, assumed, load_chip
-from neurosim.comparisons.result import Comparison, RuleResult, reach_target
+from neurosim.chips import Chip, load_chip
+from neurosim.comparisons.result import Comparison, RuleResult
 from neurosim.datasets import Dataset, check_fits
 from neurosim.descriptions import override
 from neurosim.errors import DescriptionError, NeurosimError
@@ -27,6 +27,7 @@ from neurosim.training import (
     epoch_cost,
     run_training,
     spent_after,
+    summarise_steps,
     tune_learning_rate,
 )
 
@@ -249,33 +250,13 @@ class Job:
                 yield cost_placed(self.network, rule, placement, recipe).labelled_frame.assign(chip=name)
 
     def _summary(self, steps: Mapping[str, Costs], history: pd.DataFrame, target: float) -> dict[str, Any]:
-        first = next(iter(steps.values()))
-        return {
-            "network": self.network.name,
-            "chip": self.chip.name,
-            "dataset": self.data.name,
-            "delivery": self.recipe.delivery,
-            "overlap": self.recipe.overlap,
-            "batch_size": self.recipe.batch_size,
-            "epochs": self.recipe.epochs,
-            "seeds": list(range(self.recipe.seed, self.recipe.seed + self.seeds)),
-            "samples_per_epoch": self.data.train_samples,
-            "microbatch": first.placement.microbatch,
-            "cores_per_layer": first.placement.cores_per_layer,
-            "cores_unused": self.chip.cores - first.placement.cores_used,
-            "target_accuracy": target if history["test_accuracy"].notna().any() else None,
-            "to_target": reach_target(history, target),
-            "optimizer": self.recipe.optimizer,
+        return summarise_steps(steps, self.data, history, target) | {
             "lr": {name: recipe.lr for name, recipe in self.recipes.items()},
             "init": {name: recipe.init for name, recipe in self.recipes.items()},
             "tuned": {
                 name: [{"lr": lr, "validation_accuracy": accuracy} for lr, accuracy in found.items()]
                 for name, found in self.tuned.items()
             },
-            "waiting_messages_most": {
-                name: step.trace.waiting_messages_most for name, step in steps.items() if step.trace is not None
-            },
-            "assumed": assumed(self.chip),
             "notes": self.notes,
         }
 

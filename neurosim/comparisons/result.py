@@ -9,18 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neurosim import runs
-from neurosim.arguments import checked_fraction
 from neurosim.errors import DescriptionError
 from neurosim.numerics import Memories
 from neurosim.pipeline import Costs
 from neurosim.recipes import Recipe
 from neurosim.rules import Rule
+from neurosim.training import reach_target
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-TARGET_COLUMNS = ("epochs", "seconds", "joules", "bit_hops")
 MAIN_COLUMNS = (
     "test_accuracy_percent",
     "seconds_per_epoch",
@@ -126,26 +125,3 @@ class Comparison:
     def _repr_html_(self) -> str:
         html: str = self.table.to_html(float_format="{:.4g}".format)
         return html
-
-
-def reach_target(history: pd.DataFrame, target: float) -> dict[str, dict[str, float | None]]:
-    """Return, per rule, when the mean over seeds of the test accuracy first reaches ``target``, or None throughout."""
-    check_target(target)
-    found: dict[str, dict[str, float | None]] = {}
-    columns = ["test_accuracy", "seconds", "joules", "bit_hops"]
-    for rule, rows in history.groupby("rule", sort=False):
-        means = rows.groupby("epoch")[columns].mean()
-        reached = means[means["test_accuracy"] >= target]
-        if reached.empty:
-            found[str(rule)] = dict.fromkeys(TARGET_COLUMNS)
-        else:
-            first = reached.iloc[0]
-            found[str(rule)] = {"epochs": int(reached.index[0])} | {
-                name: float(first[name]) for name in ("seconds", "joules", "bit_hops")
-            }
-    return found
-
-
-def check_target(target: float) -> None:
-    """Refuse a target that is no fraction."""
-    checked_fraction("target_accuracy", target, above_0=True)

@@ -1,5 +1,6 @@
 """Training: the pipeline in a loop."""
 
+from neurosim.training.folder import check_target, reach_target, summarise_steps
 from neurosim.training.loop import EpochCost, divergence, learning_rate, minibatches, run_training, spent_after
 from neurosim.training.train import (
     FIRST_DELIVERIES,
@@ -14,6 +15,9 @@ from neurosim.training.train import (
 )
 
 __all__ = [
+    "check_target",
+    "reach_target",
+    "summarise_steps",
     "FIRST_DELIVERIES",
     "describe_weights",
     "divergence",

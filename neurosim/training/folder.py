@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neurosim import runs
+from neurosim.arguments import checked_fraction
 from neurosim.chips import assumed
+from neurosim.datasets import Dataset
+from neurosim.pipeline import Costs
 from neurosim.training.loop import divergence
 from neurosim.training.train import Training, describe_weights
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+TARGET_COLUMNS = ("epochs", "seconds", "joules", "bit_hops")
 
 
 def training_history(training: Training) -> pd.DataFrame:
@@ -24,39 +31,48 @@ def training_history(training: Training) -> pd.DataFrame:
 
 def summarise(training: Training, target_accuracy: float = 0.97) -> dict[str, Any]:
     """Return what summary.json holds: the results and what they hang on."""
-    recipe, step = training.recipe, training.step
-    last = training.history.iloc[-1]
-    reached = training.history[training.history["test_accuracy"] >= target_accuracy]
-    names = {"epochs": "epoch", "seconds": "seconds", "joules": "joules", "bit_hops": "bit_hops"}
-    target = {name: None if reached.empty else float(reached.iloc[0][column]) for name, column in names.items()}
-    return {
-        "network": training.network.name,
+    recipe, last = training.recipe, training.history.iloc[-1]
+    results = {name: float(last[name]) for name in ("train_accuracy", "test_accuracy", "train_loss", "test_loss")}
+    steps = {training.rule.name: training.step}
+    return summarise_steps(steps, training.dataset, training_history(training), target_accuracy) | {
         "rule": training.rule.name,
-        "chip": training.chip.name,
-        "dataset": training.dataset.name,
+        **results,
+        "seconds_per_epoch": training.epoch.seconds,
+        "joules_per_epoch": training.epoch.joules,
+        "lr": recipe.lr,
+        "init": recipe.init,
+        "notes": [note for note in (*training.warnings, training.dataset.note, divergence(training.history)) if note],
+    }
+
+
+def summarise_steps(
+    steps: Mapping[str, Costs], data: Dataset, history: pd.DataFrame, target_accuracy: float
+) -> dict[str, Any]:
+    """Return what the summaries of a training and of a comparison have in common.
+
+    ``steps`` are the costs of a step by rule, on one placement; ``history`` has rule and seed.
+    """
+    first = next(iter(steps.values()))
+    placement, recipe = first.placement, first.recipe
+    traces = {name: step.trace for name, step in steps.items() if step.trace is not None}
+    return {
+        "network": first.network.name,
+        "chip": first.chip.name,
+        "dataset": data.name,
         "delivery": recipe.delivery,
         "overlap": recipe.overlap,
         "batch_size": recipe.batch_size,
         "epochs": recipe.epochs,
-        "seeds": [recipe.seed],
-        "samples_per_epoch": training.dataset.train_samples,
-        "microbatch": step.placement.microbatch,
-        "cores_per_layer": step.placement.cores_per_layer,
-        "cores_unused": training.chip.cores - step.placement.cores_used,
-        "train_accuracy": float(last["train_accuracy"]),
-        "test_accuracy": float(last["test_accuracy"]),
-        "train_loss": float(last["train_loss"]),
-        "test_loss": float(last["test_loss"]),
-        "seconds_per_epoch": training.epoch.seconds,
-        "joules_per_epoch": training.epoch.joules,
-        "target_accuracy": target_accuracy,
-        "to_target": {training.rule.name: target},
+        "seeds": [int(seed) for seed in history["seed"].unique()],
+        "samples_per_epoch": data.train_samples,
+        "microbatch": placement.microbatch,
+        "cores_per_layer": placement.cores_per_layer,
+        "cores_unused": first.chip.cores - placement.cores_used,
+        "target_accuracy": target_accuracy if history["test_accuracy"].notna().any() else None,
+        "to_target": reach_target(history, target_accuracy),
         "optimizer": recipe.optimizer,
-        "lr": recipe.lr,
-        "init": recipe.init,
-        "waiting_messages_most": {} if step.trace is None else {training.rule.name: step.trace.waiting_messages_most},
-        "assumed": assumed(training.chip),
-        "notes": [note for note in (*training.warnings, training.dataset.note, divergence(training.history)) if note],
+        "waiting_messages_most": {name: trace.waiting_messages_most for name, trace in traces.items()},
+        "assumed": assumed(first.chip),
     }
 
 
@@ -84,3 +100,26 @@ def write_training(folder: Path, training: Training, target_accuracy: float = 0.
     with runs.replacing(folder / "weights.npz") as path:
         training.save_weights(path)
     return summary
+
+
+def reach_target(history: pd.DataFrame, target: float) -> dict[str, dict[str, float | None]]:
+    """Return, per rule, when the mean over seeds of the test accuracy first reaches ``target``, or None throughout."""
+    check_target(target)
+    found: dict[str, dict[str, float | None]] = {}
+    columns = ["test_accuracy", "seconds", "joules", "bit_hops"]
+    for rule, rows in history.groupby("rule", sort=False):
+        means = rows.groupby("epoch")[columns].mean()
+        reached = means[means["test_accuracy"] >= target]
+        if reached.empty:
+            found[str(rule)] = dict.fromkeys(TARGET_COLUMNS)
+        else:
+            first = reached.iloc[0]
+            found[str(rule)] = {"epochs": int(reached.index[0])} | {
+                name: float(first[name]) for name in ("seconds", "joules", "bit_hops")
+            }
+    return found
+
+
+def check_target(target: float) -> None:
+    """Refuse a target that is no fraction."""
+    checked_fraction("target_accuracy", target, above_0=True)
