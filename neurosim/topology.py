@@ -167,26 +167,39 @@ def destination_sets(grid: Mesh, sets: Sequence[Iterable[int]]) -> DestinationSe
     )
 
 
-def route_hops(grid: Mesh, source: Integers | int, core: Integers | int) -> Integers:
-    """Return the links between routers of XY routes from injection links to cores: Manhattan distances, int64."""
+def route_crossings(grid: Mesh, source: Integers | int, core: Integers | int) -> Integers:
+    """Return the east, west, north and south links of XY routes from injection links to cores; int64 [4, M]."""
     from_y, from_x = np.divmod(np.asarray(source, dtype=np.int64) // grid.stride, grid.columns)
     to_y, to_x = np.divmod(np.asarray(core, dtype=np.int64) // grid.cores_per_router, grid.columns)
-    return np.asarray(np.abs(from_x - to_x) + np.abs(from_y - to_y), dtype=np.int64)
+    dx, dy = to_x - from_x, to_y - from_y
+    return np.asarray(np.maximum(np.stack([dx, -dx, -dy, dy]), 0), dtype=np.int64)
 
 
-def tree_hops(grid: Mesh, source: Integers, sets: DestinationSets, index: Integers) -> Integers:
-    """Return the links between routers of multicast trees: one along the row of the source, one branch per column.
+def route_hops(grid: Mesh, source: Integers | int, core: Integers | int) -> Integers:
+    """Return the links between routers of XY routes from injection links to cores: Manhattan distances, int64."""
+    return np.asarray(route_crossings(grid, source, core).sum(axis=0))
 
-    ``source`` and ``index`` are int64 [M]: injection links and numbers of sets. A tree of H links has H + 1 routers.
+
+def tree_crossings(grid: Mesh, source: Integers, sets: DestinationSets, index: Integers) -> Integers:
+    """Return the east, west, north and south links of multicast trees between routers; int64 [4, M].
+
+    A tree runs along the row of its source and branches into every column that holds a member. ``source`` and ``index``
+    are int64 [M]: injection links and numbers of sets. A tree of H links has H + 1 routers.
     """
     router = np.asarray(source, dtype=np.int64) // grid.stride
     pairs, back = np.unique(np.stack([router, np.asarray(index, dtype=np.int64)]), axis=1, return_inverse=True)
     y, x = np.divmod(pairs[0], grid.columns)
     chosen = pairs[1]
-    row = np.maximum(sets.x_max[chosen] - x, 0) + np.maximum(x - sets.x_min[chosen], 0)
+    east = np.maximum(sets.x_max[chosen] - x, 0)
+    west = np.maximum(x - sets.x_min[chosen], 0)
     north = np.maximum(y[:, None] - sets.column_min[chosen], 0).sum(axis=1)
     south = np.maximum(sets.column_max[chosen] - y[:, None], 0).sum(axis=1)
-    return np.asarray((row + north + south)[back.reshape(-1)], dtype=np.int64)
+    return np.asarray(np.stack([east, west, north, south])[:, back.reshape(-1)], dtype=np.int64)
+
+
+def tree_hops(grid: Mesh, source: Integers, sets: DestinationSets, index: Integers) -> Integers:
+    """Return the links between routers of multicast trees, as ``tree_crossings`` has them by direction; int64 [M]."""
+    return np.asarray(tree_crossings(grid, source, sets, index).sum(axis=0))
 
 
 def deliveries(grid: Mesh, source: Integers, sets: DestinationSets, index: Integers) -> Integers:

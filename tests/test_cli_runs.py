@@ -165,3 +165,10 @@ def test_an_unwritable_folder_is_refused_before_training(capsys, tmp_path):
     (tmp_path / "file").write_text("")
     assert run("train", "--hidden", "8", "--epochs", "1", "--out", str(tmp_path / "file" / "run")) == 2
     assert "--out" in capsys.readouterr().err
+
+
+def test_compare_names_the_default_rules_of_the_python_function():
+    from neurosim.cli.compare import DEFAULT_RULES
+    from neurosim.comparisons import DEFAULT_RULES as RULES
+
+    assert DEFAULT_RULES.split(",") == list(RULES)

@@ -77,7 +77,7 @@ def run_compare(
     recipe = o.make_recipe(found)
     machine = found.chip(load_chip(chip))
     data = prepare_dataset(dataset, data_dir or None, scale or None, validation, recipe.seed)
-    built = o.make_data_network(network, hidden, activation, found, (data.inputs, data.outputs))
+    built = o.make_data_network(network, hidden, activation, found, data)
     with runs.open_run(out or None, "compare") as folder:
         announce_compilation()
         with progress_bars() as progress:

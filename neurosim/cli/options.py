@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from neurosim.datasets import Dataset
     from neurosim.networks import Network
     from neurosim.recipes import Recipe
     from neurosim.settings import Settings
@@ -88,14 +89,10 @@ def make_network(network: str, activation: str, settings: Settings) -> Network:
     return settings.network(load_network(network, activation=activation or None))
 
 
-def make_data_network(network: str, hidden: str, activation: str, settings: Settings, ends: tuple[int, int]) -> Network:
+def make_data_network(network: str, hidden: str, activation: str, settings: Settings, data: Dataset) -> Network:
     """Return the network that was named, or the one of ``--hidden`` between the two ends of the data set."""
-    from neurosim.errors import DescriptionError
-    from neurosim.networks import hidden as between
     from neurosim.networks import load_network
+    from neurosim.training import prepare_network
 
-    if bool(network) == bool(hidden):
-        raise DescriptionError("--network, --hidden: give one of them: 784-800-10, or 800 between the data's two ends")
-    if network:
-        return make_network(network, activation, settings)
-    return settings.network(load_network(between(*ends, hidden), activation=activation or None))
+    found = prepare_network(network or None, hidden or None, data)
+    return settings.network(load_network(found, activation=activation or None))

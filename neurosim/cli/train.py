@@ -72,7 +72,7 @@ def run_train(
     recipe = recipe.model_copy(update=found.recipe_of_rule(chosen.name, recipe))
     machine = found.chip(load_chip(chip))
     data = prepare_dataset(dataset, data_dir or None, scale or None, validation, recipe.seed)
-    built = o.make_data_network(network, hidden, activation, found, (data.inputs, data.outputs))
+    built = o.make_data_network(network, hidden, activation, found, data)
     with runs.open_run(out or None, "train") as folder:
         announce_compilation()
         with progress_bars() as progress:

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Progress = Callable[[str, int, int], None]
+"""Called with a label, how much is done and how much is wanted."""
+
 SHARED_FIELDS = (
     "batch_size",
     "microbatch",

@@ -23,8 +23,6 @@ from neurosim.schedules import Microbatch, Plan
 from neurosim.schedules.edges import FROM_LAST, INTO_LAST
 from neurosim.topology import destination_sets
 
-NO_CAUSE = -1
-
 
 @dataclass
 class TaskLog:
@@ -46,7 +44,7 @@ class Simulation:
     """A stretch of microbatches in motion on a chip: one of them, or with overlap all those of an epoch.
 
     ``steps`` holds the microbatches of each step. A microbatch q lives in slot q mod ``slots`` from when the one before
-    it there is over; ``on_step`` is called with a step's number when its first task starts, after the cycle.
+    it there is over; ``new_steps`` names the steps whose first task started in the cycle just processed.
     """
 
     def __init__(self, plan: Plan, steps: Sequence[Sequence[Microbatch]], *, log_rows: int = 0) -> None:

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from neurosim.counts import IntArray
 from neurosim.schedules.layout import Layout
-from neurosim.schedules.routes import route_crossings, tree_crossings
-from neurosim.topology import Mesh, destination_sets
+from neurosim.topology import Mesh, deliveries, destination_sets, route_crossings, tree_crossings
 
 
 @dataclass(frozen=True)
@@ -154,11 +153,10 @@ class MessageBuilder:
         )
 
     def _multicast(self, group: int, sources: Senders, destinations: IntArray) -> None:
-        own = np.isin(sources.cores, destinations) & (not sources.from_port)
-        copies = len(destinations) - own.astype(np.int64)
-        keep = copies > 0
         self.sets.append(destinations)
         tables = destination_sets(self.mesh, [destinations.tolist()])
+        copies = deliveries(self.mesh, sources.links, tables, np.zeros(len(sources.links), dtype=np.int64))
+        keep = copies > 0
         zeros = np.zeros(int(keep.sum()), dtype=np.int64)
         self.columns.append(
             {
@@ -170,7 +168,7 @@ class MessageBuilder:
                 "set_index": zeros + len(self.sets) - 1,
                 "bits_per_sample": sources.bits[keep],
                 "bits_fixed": zeros,
-                "crossings": tree_crossings(self.mesh, sources.links[keep], tables, 0),
+                "crossings": tree_crossings(self.mesh, sources.links[keep], tables, zeros),
                 "copies": copies[keep],
                 "triggered": np.zeros(len(zeros), dtype=np.bool_),
             }

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 PROBE_SAMPLES = 512
 ANGLES = ("delta_angle_deg", "gradient_angle_deg", "feedback_angle_deg", "feedback_norm_ratio")
 
-Progress = Callable[[str, int, int], None]
-"""Called with a label, the epochs done and the epochs wanted."""
-
 
 @dataclass(frozen=True)
 class EpochCost:

@@ -160,7 +160,7 @@ def prepare_network(
     """
     if (network is None) == (hidden_layers is None):
         raise DescriptionError(
-            "network: give either a network (784-800-10 or a TOML file) or hidden layers (800,800), and not both"
+            "network: give either a network (784-800-10 or a TOML file) or hidden layers (--hidden 800,800), not both"
         )
     if hidden_layers is not None:
         return hidden(data.inputs, data.outputs, hidden_layers)
