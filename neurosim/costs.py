@@ -49,6 +49,8 @@ class Facts(Protocol):
     @property
     def outputs(self) -> int: ...  # noqa: D102
     @property
+    def argmax_bits(self) -> int: ...  # noqa: D102
+    @property
     def structure(self) -> Mapping[str, str]: ...  # noqa: D102
 
 
@@ -138,7 +140,8 @@ def _place_pj(facts: Facts, chip: Chip, row: int, phase: str) -> list[float]:
 def _memory_pj(facts: Facts, chip: Chip, row: int, name: str) -> float:
     """Words read and written in one memory times their energies."""
     memory = getattr(chip.core, name)
-    words = facts.counts.work[row] * words_per_value(name, memory.word_bits, kind_bits(_bits(chip), facts.outputs))
+    bits = kind_bits(_bits(chip), facts.outputs, facts.argmax_bits)
+    words = facts.counts.work[row] * words_per_value(name, memory.word_bits, bits)
     reads = sum(int(words[i]) for i, (count, _) in enumerate(WORK_COLUMNS) if count.endswith("_reads"))
     writes = sum(int(words[i]) for i, (count, _) in enumerate(WORK_COLUMNS) if count.endswith("_writes"))
     return reads * float(memory.read_pj_per_word) + writes * float(memory.write_pj_per_word)

@@ -16,7 +16,7 @@ IntArray = NDArray[np.int64]
 
 PHASES = ("forward", "error", "update", "io")
 
-_NEURON_KINDS = ("activation", "error", "bias", "state", "accumulator", "sign", "label")
+_NEURON_KINDS = ("activation", "error", "bias", "state", "accumulator", "sign", "label", "argmax")
 _MEMORY_COUNTS = {
     "neuron_reads": _NEURON_KINDS,
     "neuron_writes": _NEURON_KINDS,
@@ -91,11 +91,14 @@ def index_bits(outputs: int) -> int:
     return (outputs - 1).bit_length()
 
 
-def kind_bits(widths: Mapping[str, int], outputs: int) -> dict[str, int]:
-    """Return the bits of every kind of value for the ``*_bits`` mapping of a chip and n_L ``outputs``."""
+def kind_bits(widths: Mapping[str, int], outputs: int, argmax: int = 0) -> dict[str, int]:
+    """Return the bits of every kind of value for the ``*_bits`` mapping of a chip and n_L ``outputs``.
+
+    ``argmax`` are the bits of the place of the largest unit in a max pool's window.
+    """
     named = ("activation", "error", "bias", "state", "accumulator", "weight", "feedback")
     bits = {kind: widths[f"{kind}_bits"] for kind in named}
-    return bits | {"sign": SIGN_BITS, "label": label_bits(outputs), "index": index_bits(outputs)}
+    return bits | {"sign": SIGN_BITS, "label": label_bits(outputs), "index": index_bits(outputs), "argmax": argmax}
 
 
 def words_per_value(memory: str, word_bits: int, bits: Mapping[str, int]) -> IntArray:

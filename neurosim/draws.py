@@ -7,7 +7,7 @@ generator Philox4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: a
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,20 +126,29 @@ def _to_normal(unit: NDArray[np.float64]) -> NDArray[np.float64]:
     return normal
 
 
-def draw_weights(
-    widths: tuple[int, ...], layer: int, *, seed: int, init: str, scale: float = 1.0
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the initial weights W_l [n_l, n_(l-1)] and biases b_l [n_l] of one layer.
+class WeightShape(Protocol):
+    """What is read of a layer's shape."""
 
-    ``uniform`` is U(+-scale/sqrt(fan_in)) for both, PyTorch's default for a linear layer; ``normal`` is a normal of
-    standard deviation ``scale`` for the weights, with zero biases; ``zero`` is zero. Row j belongs to neuron j alone.
+    @property
+    def channels(self) -> int: ...  # noqa: D102
+    @property
+    def fan_in(self) -> int: ...  # noqa: D102
+
+
+def draw_weights(
+    shape: WeightShape, layer: int, *, seed: int, init: str, scale: float = 1.0
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the initial weights W_l [K, fan_in] and biases b_l [K] of one layer of K channels (dense: neurons).
+
+    ``uniform`` is U(+-scale/sqrt(fan_in)) for both, PyTorch's default for a layer with weights; ``normal`` is a normal
+    of standard deviation ``scale`` for the weights, with zero biases; ``zero`` is zero. Row j is channel j's alone.
     """
-    fan_in, neurons = widths[layer - 1], range(widths[layer])
+    fan_in, channels = shape.fan_in, range(shape.channels)
     if init == "zero":
-        return np.zeros((len(neurons), fan_in)), np.zeros(len(neurons))
+        return np.zeros((len(channels), fan_in)), np.zeros(len(channels))
     if init == "normal":
-        return scale * Stream(seed, "weights", layer).normal(neurons, fan_in), np.zeros(len(neurons))
+        return scale * Stream(seed, "weights", layer).normal(channels, fan_in), np.zeros(len(channels))
     bound = scale / np.sqrt(fan_in)
-    weights = bound * Stream(seed, "weights", layer).values("uniform", neurons, fan_in)
-    biases = bound * Stream(seed, "biases", layer).values("uniform", neurons, 1)
+    weights = bound * Stream(seed, "weights", layer).values("uniform", channels, fan_in)
+    biases = bound * Stream(seed, "biases", layer).values("uniform", channels, 1)
     return weights, biases[:, 0]

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Tag, ValidationError
 
 from neurosim.errors import nearest_guess
 
@@ -18,6 +18,17 @@ def part_of(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next((part for inner in get_args(annotation) if (part := part_of(inner))), None)
+
+
+def alternatives_of(annotation: Any) -> dict[str, type[BaseModel]]:
+    """Return the descriptions that may stand in one place by the tag that tells them apart, if there are several."""
+    found: dict[str, type[BaseModel]] = {}
+    for inner in get_args(annotation):
+        tags = [tag.tag for tag in getattr(annotation, "__metadata__", ()) if isinstance(tag, Tag)]
+        if tags and isinstance(inner, type) and issubclass(inner, BaseModel):
+            found[tags[0]] = inner
+        found |= alternatives_of(inner)
+    return found
 
 
 def key_paths(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
@@ -37,11 +48,16 @@ def _walk(model: type[BaseModel], loc: tuple[int | str, ...]) -> tuple[list[int 
     steps: list[int | str] = []
     owner: type[BaseModel] | None = model
     inside: Any = model
+    alternatives: dict[str, type[BaseModel]] = {}
     for step in loc:
+        if isinstance(step, str) and step in alternatives:
+            inside, alternatives = alternatives[step], {}
+            continue
         if isinstance(step, str) and isinstance(inside, type) and issubclass(inside, BaseModel):
             owner = inside
             field = owner.model_fields.get(step)
             inside = None if field is None else part_of(field.annotation) or field.annotation
+            alternatives = {} if field is None else alternatives_of(field.annotation)
         elif not (isinstance(step, int) and part_of(inside)) and get_origin(inside) is not dict:
             break
         steps.append(step)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from math import prod
 from typing import Any, Literal
 
 from pydantic import field_validator, model_validator
@@ -199,7 +200,7 @@ def check_rule(network: Network, rule: Rule, recipe: Recipe) -> list[str]:
 
 
 def _hidden_activations(network: Network) -> list[str]:
-    return [layer.activation for layer in network.layers[:-1]]
+    return [layer.activation for layer in network.weighted[:-1]]
 
 
 def _check_zero_weights(network: Network, rule: Rule) -> None:
@@ -227,19 +228,21 @@ def _check_zero_weights(network: Network, rule: Rule) -> None:
 def values_needed(network: Network, rule: Rule) -> dict[int, int]:
     """Return, per hidden layer, the values from elsewhere that one of its neurons needs for its error of one sample.
 
-    Topology-free, as published comparisons count data movement: under bp and sign symmetry the n_(l+1) errors *and* the
-    n_(l+1) weights or signs of the next layer; under fa its n_(l+1) errors, B being the neuron's own; under direct
-    rules the n_L output errors, or as many as feed it; under drtp the label.
+    Topology-free, as published comparisons count data movement: under bp and sign symmetry the errors of the next layer
+    that it enters *and* as many weights or signs; under fa the errors, B being the neuron's own; under direct rules the
+    n_L output errors, or as many as feed it; under drtp the label. A neuron enters all n_(l+1) neurons of a dense layer
+    and, of a convolution, at most K' ceil(kh/sh) ceil(kw/sw).
     """
-    widths = network.widths
+    return {layer: _values_needed(network, rule, layer) for layer in range(1, network.depth)}
 
-    def values(layer: int) -> int:
-        if rule.error == "none":
-            return 0
-        if rule.error == "next":
-            return widths[layer + 1] * (1 if rule.matrix == "random" else 2)
-        if rule.error == "target":
-            return 1
-        return rule.feedback.connections or widths[-1]
 
-    return {layer: values(layer) for layer in range(1, network.depth)}
+def _values_needed(network: Network, rule: Rule, layer: int) -> int:
+    if rule.error == "none":
+        return 0
+    if rule.error == "next":
+        following = network.shape(layer + 1)
+        windows = prod(-(-axis.kernel // axis.stride) for axis in (following.rows, following.columns))
+        return following.channels * windows * (1 if rule.matrix == "random" else 2)
+    if rule.error == "target":
+        return 1
+    return rule.feedback.connections or network.widths[-1]

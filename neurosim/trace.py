@@ -134,6 +134,7 @@ class Trace:
     cores: int
     cores_used: int
     outputs: int
+    argmax_bits: int
     structure: dict[str, str]
     core_work: IntArray
     core_cycles: IntArray
@@ -187,7 +188,7 @@ class Trace:
 
 
 _SCALARS = (
-    "samples", "steps", "makespan_cycles", "barriers", "cores", "cores_used", "outputs", "waiting_messages_most",
+    "samples", "steps", "makespan_cycles", "barriers", "cores", "cores_used", "outputs", "argmax_bits", "waiting_messages_most",
 )  # fmt: skip
 
 

@@ -9,6 +9,9 @@ from typing import Any
 from naive_case import Case
 from naive_strategies import tiny_chip
 
+from neurosim.networks.conv import Conv
+from neurosim.networks.dense import Dense
+from neurosim.networks.pool import Flatten, Pool
 from neurosim.rules import RULES, Rule
 
 COLUMNS = (
@@ -54,3 +57,21 @@ def golden_widths(name: str) -> list[int]:
     """Return the widths of a row's network."""
     parts = [part.partition("x") for part in name.split("-")]
     return [int(size or times) for times, _, size in parts for _ in range(int(times) if size else 1)]
+
+
+def conv_paper_case(rule: str | Rule, **changes: Any) -> Case:
+    """Return an image of 4 x 4, two filters of 3 x 3 and a max pool of 2 x 2 on core 0, three outputs on core 2.
+
+    One sample, plain SGD, lanes [1, 2] of two accumulators. The map is 2 x 4 x 4, 2 x 2 x 2 of it is handed on.
+    """
+    fields: dict[str, Any] = {
+        "image": (1, 4, 4),
+        "layers": (Conv(channels=2, kernel=3), Pool(kind="max_pool", kernel=2), Flatten(), Dense(units=3)),
+        "rule": RULES[rule] if isinstance(rule, str) else rule,
+        "chip": tiny_chip(grid=(3, 1)),
+        "cores": [[0], [2]],
+        "batch": 1,
+        "microbatch": 1,
+        "sparse": {1: [[unit % 3] for unit in range(8)]},
+    }
+    return Case(**{**fields, **changes})

@@ -14,6 +14,8 @@ def kind_bits(case: Case, name: str, kind: str) -> int:
         return index_bits(case.widths[-1])
     if kind == "label":
         return case.label_bits
+    if kind == "argmax":
+        return case.argmax_bits
     return int(getattr(case.chip.widths, f"{kind}_bits"))
 
 

@@ -6,6 +6,7 @@ Only what the contract's check rows show, on cores that no two layers share, wit
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from naive_case import OPERATIONS, Case, blocks
 
@@ -47,7 +48,7 @@ def _forward(totals: Counter[str], case: Case, layer: int, size: tuple[int, int]
             totals[name] += 2 * p * (len(case.cores[-1]) - 1)
 
 
-def _error(totals: Counter[str], case: Case, layer: int, size: tuple[int, range]) -> None:
+def _error(totals: Counter[str], case: Case, layer: int, size: tuple[int, Sequence[int]]) -> None:
     p, neurons = size
     own, source = len(neurons), case.widths[case.source_layer(layer)] if layer < case.depth else 0
     totals["neuron_reads"] += p * own
@@ -63,7 +64,7 @@ def _error(totals: Counter[str], case: Case, layer: int, size: tuple[int, range]
         totals["neuron_writes"] += 2 * p * own * senders  # where they are made, and where they arrive
         totals["neuron_reads"] += p * own * senders
         totals["elementwise_ops"] += p * own * (senders - 1)
-        if neurons.start == 0:  # the products read deltas for all n_l outputs at once
+        if neurons[0] == 0:  # the products read deltas for all n_l outputs at once
             totals["neuron_reads"] += p * source * _groups(case, case.widths[layer])
     elif case.rule.sparse:
         connections = [k for neuron in neurons for k in case.terms(layer, neuron)]

@@ -7,7 +7,7 @@ delivered must be used, so a wrong rule of the contract stops the walk instead o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from naive_case import Case, blocks
@@ -18,13 +18,14 @@ from neurosim.chips import Chip
 Value = tuple[str | int, ...]  # (kind, what, layer, index, sample, ...)
 Role = tuple[str, int]  # a task's name and layer, on the core in question
 WEIGHT = ("synapse_reads", "weight")
+SENT = ("activations", "pool halo", "errors", "unpool halo", "sums")  # purposes whose values a sender must hold
 
 
 @dataclass
 class Task:
     """One phase of one layer on one core for one microbatch; ``core`` is the port's number for io."""
 
-    name: str  # io, forward, product, error, update
+    name: str  # io, forward, pool, product, error, unpool, update
     layer: int
     core: int
     microbatch: int
@@ -33,8 +34,8 @@ class Task:
 
     @property
     def phase(self) -> str:
-        """The phase the task's counts belong to: a product is part of its layer's error."""
-        return "error" if self.name == "product" else self.name
+        """The phase the task's counts belong to: a product is part of its layer's error, a pool of its forward."""
+        return {"product": "error", "unpool": "error", "pool": "forward"}.get(self.name, self.name)
 
     def add(self, name: str, kind: str = "", times: int = 1) -> None:
         """Count one operation or access (``times`` for bits and operations that come as a number)."""
@@ -45,7 +46,7 @@ class Task:
 class Message:
     """A payload from one router to a set of cores, with what it carries and the tasks on each that wait for it."""
 
-    purpose: str  # inputs, labels, activations, exchange, errors, sums, weights
+    purpose: str  # see SENT for what is checked; also inputs, labels, exchange, gradients, copies, weights
     sender: Task
     router: int
     destinations: list[int]
@@ -104,27 +105,37 @@ class Machine:
             self.memory[core].add(value)
             self.by_port(core, phase, layer, "neuron_writes", str(value[0]))
 
-    def send(self, task: Task, purpose: str, feeds: dict[int, list[Role]], values: list[Value], bits_each: int) -> None:
-        """Inject one message to all cores of ``feeds`` but the sender's, or one copy to each in order of core."""
+    def send(
+        self,
+        task: Task,
+        purpose: str,
+        feeds: dict[int, list[Role]],
+        values: list[Value],
+        bits_each: int | Mapping[str, int],
+    ) -> None:
+        """Inject one message to all cores of ``feeds`` but the sender's, or one copy to each in order of core.
+
+        ``bits_each`` are the bits of a value, or of each kind of value.
+        """
         targets = sorted(core for core in feeds if task.name == "io" or core != task.core)
         if not targets or not values:
             return
         assert self._held(task, purpose, values), f"{task} sends what it does not have"
+        payload_bits = sum(bits_each if isinstance(bits_each, int) else bits_each[str(value[0])] for value in values)
         together = self.case.delivery == "multicast" or task.name == "io"
         for destinations in [targets] if together else [[core] for core in targets]:
             router = port_router(self.chip, task.core) if task.name == "io" else router_of(self.chip, task.core)
             roles = {core: feeds[core] for core in destinations}
-            payload_bits = bits_each * len(values)
             self.messages.append(Message(purpose, task, router, destinations, values, payload_bits, roles))
             for core in destinations:
                 assert not self.mail[core] & set(values), "a core gets one copy"
                 self.mail[core].update(values)
 
     def _held(self, task: Task, purpose: str, values: Iterable[Value]) -> bool:
-        if purpose not in ("activations", "errors", "sums"):
+        if purpose not in SENT:
             return True  # inputs and labels come from outside, exchange words and weights are not in this memory
-        kind = {"activations": "activation", "errors": "error", "sums": "accumulator"}[purpose]  # a sign is its error's
-        return all((kind, *value[1:]) in self.memory[task.core] for value in values)
+        memory = self.memory[task.core]  # a sign is its error's
+        return all(("error" if value[0] == "sign" else value[0], *value[1:]) in memory for value in values)
 
     def product(
         self,

@@ -7,8 +7,13 @@ from typing import Any
 
 from hypothesis import strategies as st
 from naive_case import Case
+from naive_maps import LayerMap
 
 from neurosim.chips import Channel, Chip, Core, Io, LinkRates, Memory, Noc, PhaseRates, Widths
+from neurosim.networks.conv import Conv
+from neurosim.networks.dense import Dense
+from neurosim.networks.pool import Flatten, Pool
+from neurosim.networks.shapes import Layer, layer_shapes
 from neurosim.rules import RULES, Feedback, Rule
 
 MORE_RULES = [
@@ -79,7 +84,7 @@ def chips(draw: st.DrawFn) -> Chip:
     columns, rows = draw(st.sampled_from([(1, 1), (2, 1), (3, 1), (2, 2), (3, 2)]))
     small, bits = st.integers(1, 4), st.sampled_from([1, 3, 8, 16, 24])
     routers = st.tuples(st.integers(0, columns - 1), st.integers(0, rows - 1))
-    ports = draw(st.lists(routers, min_size=1, max_size=2, unique=True))
+    ports = draw(st.lists(routers, min_size=1, max_size=3, unique=True))
     slow = st.sampled_from([1, 2, 4, 60])  # one direction may be so slow that nothing else matters
     rates = st.builds(LinkRates, link_bits=st.none() | bits, hop_cycles=st.none() | slow)
     memory = {"words_per_cycle": draw(small), "word_bits": draw(st.sampled_from([2, 8, 16]))}
@@ -132,13 +137,26 @@ def cases(draw: st.DrawFn, /, chip: Chip | st.SearchStrategy[Chip] | None = None
     sparse = {layer: [draw(choose) for _ in range(widths[layer])] for layer in range(1, depth) if rule.sparse}
     all_cores = st.permutations(range(chip.cores))
     cores = [draw(all_cores)[: draw(st.integers(1, min(width, chip.cores)))] for width in widths[1:]]
-    batch = draw(st.integers(1, 5))
-    most = min(batch, chip.core.lanes[0] * chip.core.accumulators_per_lane)
     fields: dict[str, Any] = {
         "widths": widths,
         "rule": rule,
         "chip": chip,
         "cores": cores,
+        "targets": targets,
+        "sparse": sparse,
+        "trainable": draw(st.just(()) | st.lists(st.booleans(), min_size=depth, max_size=depth)),
+        "dropout": draw(st.just(()) | st.just([0.5] * (depth - 1) + [0.0])),
+        **draw(recipes(chip)),
+    }
+    return Case(**{**fields, **fixed})
+
+
+@st.composite
+def recipes(draw: st.DrawFn, chip: Chip) -> dict[str, Any]:
+    """Draw what a case has of a recipe."""
+    batch = draw(st.integers(1, 5))
+    most = min(batch, chip.core.lanes[0] * chip.core.accumulators_per_lane)
+    return {
         "batch": batch,
         "microbatch": batch if chip.behind_channel else draw(st.integers(1, most)),
         "optimizer": draw(st.sampled_from(["sgd", "momentum", "rmsprop", "adam"])),
@@ -146,12 +164,94 @@ def cases(draw: st.DrawFn, /, chip: Chip | st.SearchStrategy[Chip] | None = None
         "overlap": draw(st.sampled_from(["none", "exact"])),
         "window": draw(st.integers(1, 3)),
         "loss": draw(st.sampled_from(["softmax", "sigmoid", "squared"])),
-        "targets": targets,
-        "trainable": draw(st.just(()) | st.lists(st.booleans(), min_size=depth, max_size=depth)),
-        "dropout": draw(st.just(()) | st.just([0.5] * (depth - 1) + [0.0])),
         "weight_decay": draw(st.booleans()),
         "clip_value": draw(st.booleans()),
         "phases": draw(st.sampled_from(["all", "all", "all", "forward"])),
+    }
+
+
+# --- convolutions ----------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def images(draw: st.DrawFn) -> tuple[int, int, int]:
+    """Draw the channels, rows and columns of a small input map."""
+    return draw(st.integers(1, 2)), draw(st.integers(1, 6)), draw(st.integers(1, 4))
+
+
+@st.composite
+def windows(draw: st.DrawFn, image: tuple[int, int, int], before: list[Layer]) -> list[Layer]:
+    """Draw a convolution, and perhaps a pool, that fit behind the layers ``before``."""
+    side = st.integers(1, 3)
+    kernel = (draw(side), draw(side))
+    border = [draw(st.integers(0, kernel[at // 2] - 1)) for at in range(4)]
+    padding: Any = draw(st.sampled_from(["same", "valid", tuple(border)]))
+    conv = Conv(
+        channels=draw(st.integers(1, 4)),
+        kernel=kernel,
+        stride=(draw(st.integers(1, 2)), draw(st.integers(1, 2))),
+        padding=padding,
+    )
+    found: list[Layer] = [conv if fits(image, [*before, conv]) else conv.model_copy(update={"padding": "same"})]
+    kind = draw(st.sampled_from(["none", "max_pool", "average_pool"]))
+    if kind != "none":
+        pool = Pool(
+            kind=kind,  # type: ignore[arg-type]
+            kernel=(draw(side), draw(side)),
+            stride=draw(st.none() | st.tuples(st.integers(1, 2), st.integers(1, 3))),
+            padding=draw(st.sampled_from(["same", "valid"])),
+        )
+        found.append(pool if fits(image, [*before, *found, pool]) else pool.model_copy(update={"padding": "same"}))
+    return found
+
+
+def fits(image: tuple[int, int, int], layers: list[Layer]) -> bool:
+    """Whether each window fits into the map before it."""
+    try:
+        layer_shapes(image, [*layers, Flatten(), Dense(units=1)])
+    except ValueError:
+        return False
+    return True
+
+
+@st.composite
+def conv_cases(draw: st.DrawFn, /, chip: Chip | st.SearchStrategy[Chip] | None = None, **fixed: Any) -> Case:
+    """Draw a case of one or two convolutions, perhaps pooled and tiled, and one or two dense layers."""
+    chip = chip if isinstance(chip, Chip) else draw(chips() if chip is None else chip)
+    rule: Rule = fixed.pop("rule", None) or draw(st.sampled_from(ALL_RULES))
+    image, connections = draw(images()), rule.feedback.connections or 0
+    layers: list[Layer] = []
+    for _ in range(draw(st.integers(1, 2))):
+        layers += draw(windows(image, layers))
+    hidden = [Dense(units=units) for units in draw(st.lists(st.integers(1, 4), max_size=1))]
+    outputs = draw(st.integers(max(1, connections), 4))
+    layers += [Flatten(), *hidden, Dense(units=outputs)]
+    shapes = layer_shapes(image, layers)
+    depth, cores, tiles = len(shapes), list[list[int]](), list[int]()
+    for shape in shapes:
+        grid = LayerMap(shape, [0])
+        tiles.append(draw(st.integers(1, min(chip.cores, grid.handed.rows))))
+        slices = draw(st.integers(1, min(chip.cores // tiles[-1], shape.channels)))
+        cores.append(draw(st.permutations(range(chip.cores)))[: tiles[-1] * slices])
+    step, first = draw(st.integers(0, 3)), draw(st.integers(0, 3))
+    units = [shape.outputs.units for shape in shapes]
+    sparse = {
+        layer: [[(step * unit + first + at) % outputs for at in range(connections)] for unit in range(units[layer - 1])]
+        for layer in range(1, depth)
+        if rule.sparse
+    }
+    drops = [0.5 if not shape.convolves and layer < depth else 0.0 for layer, shape in enumerate(shapes, 1)]
+    fields: dict[str, Any] = {
+        "image": image,
+        "layers": tuple(layers),
+        "tiles": tiles,
+        "rule": rule,
+        "chip": chip,
+        "cores": cores,
+        "targets": draw(st.sampled_from(["labels", "labels", "dense"])),
         "sparse": sparse,
+        "trainable": draw(st.just(()) | st.lists(st.booleans(), min_size=depth, max_size=depth)),
+        "dropout": draw(st.just(()) | st.just(drops)),
+        **draw(recipes(chip)),
     }
     return Case(**{**fields, **fixed})

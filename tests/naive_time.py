@@ -3,7 +3,8 @@
 Decided here, where the contract leaves it open: the cycles of a hop are those of the link that is left; messages that
 enter one injection link in the same cycle are ordered as tasks are, by the task that sends; a port's io task needs no
 core; where a microbatch has no error L, the ports of the microbatch a window later wait for its outputs, softmax sums
-and labels instead.
+and labels instead. A core that holds slices of two layers in a row runs the one after the other, whether or not the
+rows of its tiles meet. With its last update an owner of filters sends new weights to copies first, then to mirrors.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from neurosim.chips import Chip
 
 Key = tuple[int, int, str, int, int]  # (step, microbatch of the step, task's name, layer, core or port)
 LinkId = tuple[int, int, int]  # (router, class of link, number in its class): sorts as link ids do
-RANKS = {"io": 0, "product": 0, "error": 0, "forward": 1, "update": 2}
+KINDS = ["io", "forward", "pool", "product", "error", "unpool", "update"]  # the order where nothing else decides
+RANKS = {"io": 0, "product": 0, "error": 0, "unpool": 0, "forward": 1, "pool": 1, "update": 2}
 CORE_IN, PORT_IN, MESH, CORE_OUT = range(4)
 HAPPENED, REQUESTED = range(2)  # within a cycle ends and deliveries come before links
 
@@ -137,7 +139,9 @@ def _everywhere(graph: Graph, at: int, name: str, layer: int) -> set[Key]:
 
 def _done_with(graph: Graph, at: int, layer: int) -> set[Key]:
     """Return what frees a layer's buffers of a microbatch: its updates, or its last tasks if it has none."""
-    for name in ("update", "error", "forward"):
+    if at < 0 or not 1 <= layer <= graph.case.depth:
+        return set()
+    for name in ("update", graph.case.error_end(layer), graph.case.forward_end(layer)):
         tasks = _everywhere(graph, at, name, layer)
         if tasks and tasks <= graph.durations.keys():
             return tasks
@@ -157,19 +161,23 @@ def _waits(graph: Graph, key: Key, at: int) -> set[Key]:
     def here(task: str, of: int, when: tuple[int, int] = (step, microbatch)) -> Key:
         return (*when, task, of, core)
 
+    case = graph.case
     if name == "io":
-        output = "error" if _has_output_error(graph.case) else "forward"
-        outputs = _everywhere(graph, early, output, graph.case.depth)
+        output = "error" if _has_output_error(case) else "forward"
+        outputs = _everywhere(graph, early, output, case.depth)
         before = {here("io", 0, graph.flight[at - 1])} if at else set()
         return before | outputs | _done_with(graph, early, 1)
     if name == "forward":
-        waits = {here("forward", layer - 1)} | _done_with(graph, early, layer) | _done_with(graph, early, layer + 1)
+        waits = {here(case.forward_end(layer - 1), layer - 1)} if layer > 1 else set()
+        waits |= _done_with(graph, early, layer) | _done_with(graph, early, layer + 1)
         return waits | ({_last_update(graph, step - 1, layer, core)} if step else set())
+    if name in ("pool", "unpool"):
+        return {here("forward" if name == "pool" else "error", layer)}
     if name == "product":
-        return {here("error", layer + 1)}
+        return {here(case.error_end(layer + 1), layer + 1)}
     if name == "error":
-        return {here("forward", layer)} | _own_sources(graph, key)
-    waits = {here("error", layer)}
+        return {here(case.forward_end(layer), layer)} | _own_sources(graph, key)
+    waits = {here(case.error_end(layer), layer)}
     if at:
         waits.add(here("update", layer, graph.flight[at - 1]))
     if microbatch == last:
@@ -190,9 +198,12 @@ def _own_sources(graph: Graph, key: Key) -> set[Key]:
         return set()
     if case.rule.partial_sums:
         return {(step, microbatch, "product", layer, core)}
-    own = case.slices(case.source_layer(layer)).get(core)
-    used = {term for neuron in case.slices(layer)[core] for term in case.terms(layer, neuron)}
-    sources = {(step, microbatch, "error", case.source_layer(layer), core)} if own and used & set(own) else set()
+    source, part = case.source_layer(layer), case.part_on(layer, core)
+    own = case.part_on(source, core)
+    assert part is not None
+    used = case.error_values(layer, part)
+    shared = own is not None and (case.rule.error == "next" or used & set(own.map_units))
+    sources = {(step, microbatch, case.error_end(source), source, core)} if shared else set()
     if case.rule.mirrored and step:
         sources.add(_last_update(graph, step - 1, layer + 1, core))  # a block whose owner is the same core
     return sources
@@ -207,6 +218,7 @@ def _connect(graph: Graph, number: int, step: int, message: Message) -> None:
         (core,) = message.destinations
         layer = message.sender.layer - 1
         graph.gates[number] |= {(*when, "error", layer, core) for when in graph.flight if when[0] == step}
+    if message.purpose in ("weights", "copies"):
         microbatches = [when for when in graph.flight if when[0] == step + 1]
     if message.purpose in ("exchange", "labels") and not _has_output_error(graph.case):
         at = graph.flight.index(microbatches[0]) + graph.case.window  # or any number of microbatches would be in flight
@@ -240,7 +252,7 @@ class Simulation:
             for core, keys in graph.feeds[number].items():
                 for key in keys & self.waiting.keys():
                     self.waiting[key].add((number, core))
-        self.ready: dict[tuple[str, int], list[tuple[int, int, int, int, int, int, Key]]] = {}
+        self.ready: dict[tuple[str, int], list[tuple[int, int, int, int, int, int, int, Key]]] = {}
         self.busy: set[tuple[str, int]] = set()
         self.heap: list[tuple[int, int, LinkId, LinkId, int, object]] = []
         self.free: Counter[LinkId] = Counter()
@@ -288,7 +300,8 @@ class Simulation:
                 waits.discard(what)
                 if not waits:
                     step, microbatch, name, layer, _ = key
-                    entry = (now, step, microbatch, RANKS[name], layer, self.graph.slices[key], key)
+                    last = (self.graph.slices[key], KINDS.index(name), key)
+                    entry = (now, step, microbatch, RANKS[name], layer, *last)
                     self.ready.setdefault(self._resource(key), []).append(entry)
 
     def _start_tasks(self, now: int) -> None:

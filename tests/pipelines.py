@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from hypothesis import settings
@@ -14,7 +15,8 @@ from neurosim.analytic import Analysis, analyse
 from neurosim.counts import WORK_COLUMNS
 from neurosim.engine import simulate
 from neurosim.networks import Network
-from neurosim.networks.network import Dense
+from neurosim.networks.conv import Conv
+from neurosim.networks.dense import Dense
 from neurosim.placement import Placement, place_on, with_connections
 from neurosim.recipes import Recipe
 from neurosim.schedules import Plan, TaskTable, schedule
@@ -30,31 +32,40 @@ def examples(count: int) -> settings:
 
 
 def network_of(case: Case) -> Network:
-    """Return the network of a case."""
-    layers = [
-        Dense(
-            units=units,
-            trainable=not case.trainable or case.trainable[number],
-            dropout=case.dropout[number] if case.dropout else 0.0,
-        )
-        for number, units in enumerate(case.widths[1:])
-    ]
-    return Network(name="case", inputs=case.widths[0], layers=tuple(layers))
+    """Return the network of a case, with its layers' flags."""
+    if case.layers:
+        flags = iter(range(case.depth))
+        layers = [
+            _with_flags(layer, case, next(flags)) if isinstance(layer, Dense | Conv) else layer for layer in case.layers
+        ]
+        return Network(name="case", inputs=case.image, layers=tuple(layers))
+    dense = [_with_flags(Dense(units=units), case, number) for number, units in enumerate(case.widths[1:])]
+    return Network(name="case", inputs=case.widths[0], layers=tuple(dense))
+
+
+def _with_flags(layer: Dense | Conv, case: Case, number: int) -> Dense | Conv:
+    """Return the layer trained, and dropping, as the case says; ``number`` counts from 0."""
+    flags: dict[str, bool | float] = {"trainable": not case.trainable or case.trainable[number]}
+    if case.dropout and isinstance(layer, Dense):
+        flags["dropout"] = case.dropout[number]
+    return layer.model_copy(update=flags)
 
 
 def recipe_of(case: Case) -> Recipe:
     """Return the recipe of a case."""
-    return Recipe(
-        batch_size=case.batch,
-        loss=case.loss,  # type: ignore[arg-type]
-        targets=case.targets,  # type: ignore[arg-type]
-        optimizer=case.optimizer,  # type: ignore[arg-type]
-        delivery=case.delivery,  # type: ignore[arg-type]
-        overlap=case.overlap,  # type: ignore[arg-type]
-        **({"window": case.window} if case.overlap == "exact" else {}),
-        weight_decay=0.1 if case.weight_decay else 0.0,
-        clip_value=1.0 if case.clip_value else None,
-    )
+    fields: dict[str, Any] = {
+        "batch_size": case.batch,
+        "loss": case.loss,
+        "targets": case.targets,
+        "optimizer": case.optimizer,
+        "delivery": case.delivery,
+        "overlap": case.overlap,
+        "weight_decay": 0.1 if case.weight_decay else 0.0,
+        "clip_value": 1.0 if case.clip_value else None,
+    }
+    if case.overlap == "exact":
+        fields["window"] = case.window
+    return Recipe(**fields)
 
 
 @dataclass(frozen=True)
@@ -77,7 +88,8 @@ class Pipeline:
     def placement(self) -> Placement:
         """The case's cores and microbatch, with connections drawn from the recipe's seed."""
         case = self.drawn
-        return place_on(self.network, case.rule, case.chip, self.recipe, cores=case.cores, microbatch=case.microbatch)
+        where: dict[str, Any] = {"cores": case.cores, "microbatch": case.microbatch, "tiles": case.tiles}
+        return place_on(self.network, case.rule, case.chip, self.recipe, **where)
 
     @cached_property
     def case(self) -> Case:
@@ -96,6 +108,14 @@ class Pipeline:
         """Counts and bound of a step in closed form."""
         forward_only = self.drawn.phases == "forward"
         return analyse(self.network, self.drawn.rule, self.placement, self.recipe, forward_only=forward_only)
+
+    def analysis_of(self, samples: int) -> Analysis:
+        """Counts and bound of an epoch in closed form."""
+        parts, forward_only = (
+            (self.network, self.drawn.rule, self.placement, self.recipe),
+            self.drawn.phases == "forward",
+        )
+        return analyse(*parts, samples=samples, forward_only=forward_only)
 
     @cached_property
     def trace(self) -> Trace:

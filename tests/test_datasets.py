@@ -48,7 +48,7 @@ def nowhere(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monkey
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     monkeypatch.delenv("NEUROSIM_DATA", raising=False)
     refusing = ("http://127.0.0.1:9/", "http://127.0.0.1:9/other/")
-    for name in ("mnist", "fashion-mnist"):
+    for name in ("mnist", "fashion-mnist", "cifar10"):
         monkeypatch.setitem(DATASETS, name, DATASETS[name].model_copy(update={"mirrors": refusing}))
     return cache
 
@@ -352,7 +352,7 @@ def test_npz_of_objects_a_single_array_and_an_absent_file_are_refused(tmp_path: 
 
 
 def test_an_unknown_name_gets_the_list_and_the_nearest_guess() -> None:
-    with pytest.raises(DatasetError, match="digits, mnist, fashion-mnist nor an .npz file.*; did you mean 'mnist'"):
+    with pytest.raises(DatasetError, match="mnist, fashion-mnist, cifar10 nor an .npz file.*; did you mean 'mnist'"):
         load_dataset("mnits")
     with pytest.raises(DatasetError, match="scale: 'units' is not one of unit, standard, none; did you mean 'unit'"):
         load_dataset("digits", scale="units")  # type: ignore[arg-type]

@@ -7,6 +7,7 @@ from neurosim.draws import PURPOSES, Stream, draw_weights, key_of, philox
 from neurosim.errors import DescriptionError
 from neurosim.kernels.philox import drop, fill_magnitudes
 from neurosim.kernels.philox import philox as compiled_philox
+from neurosim.networks import Conv, Dense, Flatten, Network, dense_shape
 
 # Known answers of Philox4x32-10 (kat_vectors of Random123, the authors' library): counter, key, words.
 PI = (0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344)
@@ -101,13 +102,22 @@ def test_the_dropout_mask_of_a_part_is_that_of_the_layer(first_sample, samples, 
 
 @pytest.mark.parametrize(("init", "bound"), [("uniform", 0.2 / 5), ("zero", 0.0)])
 def test_initial_weights_and_biases_lie_within_the_bound_of_their_fan_in(init, bound):
-    weights, biases = draw_weights((25, 400), 1, seed=1, init=init, scale=0.2)
+    weights, biases = draw_weights(dense_shape(25, 400), 1, seed=1, init=init, scale=0.2)
     assert weights.shape == (400, 25)
     assert np.abs(weights).max() == pytest.approx(bound, rel=1e-2)
     assert np.abs(biases).max() == pytest.approx(bound, rel=2e-2)
 
 
 def test_normal_weights_have_their_scale_and_zero_biases():
-    weights, biases = draw_weights((100, 400), 1, seed=1, init="normal", scale=0.5)
+    weights, biases = draw_weights(dense_shape(100, 400), 1, seed=1, init="normal", scale=0.5)
     assert weights.std() == pytest.approx(0.5, rel=0.02)
     assert not biases.any()
+
+
+def test_filters_are_drawn_within_the_bound_of_their_taps_and_have_one_bias_each():
+    layers = (Conv(channels=80, kernel=(5, 2)), Flatten(), Dense(units=2))
+    shape = Network(inputs=(3, 6, 6), layers=layers).shape(1)
+    weights, biases = draw_weights(shape, 1, seed=1, init="uniform")
+    assert (weights.shape, biases.shape) == ((80, 30), (80,))
+    assert np.abs(weights).max() == pytest.approx(1 / np.sqrt(30), rel=1e-2)
+    np.testing.assert_array_equal(weights, draw_weights(dense_shape(30, 80), 1, seed=1, init="uniform")[0])

@@ -2,7 +2,7 @@ from math import isnan, sqrt
 
 import numpy as np
 import pytest
-from learning_cases import CASES, GOLDEN, GOLDEN_RULES, golden_memories, make, minibatch, rule_by
+from learning_cases import CASES, GOLDEN, GOLDEN_RULES, golden_memories, make, minibatch, pooled_network, rule_by
 
 from neurosim.feedback import FeedbackMatrix
 from neurosim.numerics import measure_alignment
@@ -98,3 +98,43 @@ def test_a_mirrored_rule_is_measured_at_the_present_weights():
     memories.run_step(*minibatch((7, 6, 5, 4)), lr=10.0)
     measured = measure_alignment(memories, *minibatch((7, 6, 5, 4)))
     assert max(measured.gradient_angle_deg) < 1e-5
+
+
+# Convolutions
+
+
+@pytest.mark.parametrize("pool", ["max_pool", "average_pool"])
+@pytest.mark.parametrize("rule", ["fa", "dfa", "usf", "ssdfa", "bp"])
+def test_deltas_and_gradients_of_filters_are_compared_with_back_propagations(rule, pool):
+    network = pooled_network(pool)
+    memories, bp = make(network, rule), make(network)
+    x, y = minibatch(network)
+    measured = measure_alignment(memories, x, y)
+    for run in (memories, bp):
+        run.run_step(x, y)
+    for number, (mine, theirs) in enumerate(zip(memories.layers, bp.layers, strict=True)):
+        delta = angle_deg(memories.batch.delta[number + 1], bp.batch.delta[number + 1])
+        assert measured.delta_angle_deg[number] == pytest.approx(delta, abs=1e-5)
+        assert measured.gradient_angle_deg[number] == pytest.approx(angle_deg(mine.gradient, theirs.gradient), abs=1e-5)
+    assert max(measured.gradient_angle_deg) > 10 or rule == "bp"
+
+
+def test_feedback_of_filters_is_compared_with_the_filters():
+    memories = make(pooled_network(), "fa")
+    w2, w3, w4 = memories.weights[1:]
+    memories.set_feedback([FeedbackMatrix(dense=m) for m in (3 * w2, -w3, w4)])
+    measured = measure_alignment(memories, *minibatch(pooled_network()))
+    assert measured.feedback_angle_deg[:3] == pytest.approx([0, 180, 0], abs=1e-5)
+    assert measured.feedback_norm_ratio[:3] == pytest.approx([3, 1, 1])
+
+
+@pytest.mark.parametrize("rule", ["dfa", "ssdfa"])
+def test_direct_feedback_is_compared_from_the_last_convolution_on(rule):
+    memories = make(pooled_network(), rule)
+    w3, w4 = memories.weights[2:]
+    if rule == "dfa":
+        memories.set_feedback([None, FeedbackMatrix(dense=2 * (w4 @ w3).T), FeedbackMatrix(dense=w4.T)])
+    measured = measure_alignment(memories, *minibatch(pooled_network()))
+    assert [isnan(angle) for angle in measured.feedback_angle_deg] == [True, False, False, True]
+    assert rule == "ssdfa" or measured.feedback_angle_deg[1:3] == pytest.approx([0, 0], abs=1e-5)
+    assert rule == "ssdfa" or measured.feedback_norm_ratio[1:3] == pytest.approx([2, 1])

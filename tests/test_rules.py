@@ -1,9 +1,9 @@
 import pytest
 
 from neurosim.errors import DescriptionError
-from neurosim.networks import dense
+from neurosim.networks import Conv, Dense, Flatten, Network, Pool, dense
 from neurosim.recipes import Recipe
-from neurosim.rules import RULES, Feedback, Rule, check_rule, load_rule
+from neurosim.rules import RULES, Feedback, Rule, check_rule, load_rule, values_needed
 
 DEEP = dense([8, 6, 5, 3])
 RANDOM = ["fa", "dfa", "sdfa", "ssdfa", "sign-dfa", "drtp"]
@@ -165,3 +165,28 @@ def test_a_rule_file_with_another_name_is_told_the_way_out(tmp_path):
         load_rule(path)
     path.write_text('error = "next"\nname = "mine"\n')
     assert load_rule(path).name == "mine"
+
+
+FILTERS = Network(
+    inputs=(1, 9, 9),
+    layers=(
+        Conv(channels=5, kernel=3, activation="relu"),
+        Pool(kind="max_pool", kernel=3, stride=2),
+        Conv(channels=6, kernel=(3, 2), stride=2),
+        Flatten(),
+        Dense(units=4),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "needed"), [("bp", 24), ("usf", 24), ("fa", 12), ("dfa", 4), ("ssdfa", 1), ("drtp", 1)]
+)
+def test_a_neuron_before_a_convolution_needs_the_errors_of_the_windows_it_lies_in(name, needed):
+    assert values_needed(FILTERS, RULES[name])[1] == needed
+
+
+def test_a_convolutions_activation_counts_among_the_hidden_ones():
+    with pytest.raises(DescriptionError, match="relu"):
+        check_rule(FILTERS, RULES["dfa"], Recipe(init="zero"))
+    assert "does not learn" in check_rule(FILTERS, RULES["drtp"], Recipe())[0]

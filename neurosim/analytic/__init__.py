@@ -32,6 +32,7 @@ class Analysis:
     cores: int
     cores_used: int
     outputs: int
+    argmax_bits: int
     structure: dict[str, str]
 
     @property
@@ -65,5 +66,6 @@ def analyse(
         cores=placement.chip.cores,
         cores_used=placement.cores_used,
         outputs=layout.outputs,
+        argmax_bits=network.argmax_bits,
         structure=placement.chip.structure,
     )

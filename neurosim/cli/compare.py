@@ -24,6 +24,10 @@ def run_compare(
     dataset: o.DatasetOption = "digits",
     data_dir: o.DataDirOption = "",
     scale: o.ScaleOption = "",
+    whiten: o.WhitenOption = "",
+    whiten_epsilon: o.WhitenEpsilonOption = None,
+    augment: o.AugmentOption = "",
+    subset: o.SubsetOption = None,
     seeds: Annotated[int, typer.Option("--seeds", metavar="K", help="How many seeds, counted from --seed.")] = 3,
     validation: o.ValidationOption = 0.0,
     target_accuracy: o.TargetOption = 0.97,
@@ -55,7 +59,6 @@ def run_compare(
     from neurosim.comparisons import compare
     from neurosim.reports import print_table
     from neurosim.settings import check_rule_names
-    from neurosim.training import prepare_dataset
 
     found = o.read_settings(
         settings,
@@ -76,7 +79,17 @@ def run_compare(
     check_rule_names(found, names)
     recipe = o.make_recipe(found)
     machine = found.chip(load_chip(chip))
-    data = prepare_dataset(dataset, data_dir or None, scale or None, validation, recipe.seed)
+    data = o.load_data(
+        dataset,
+        data_dir,
+        recipe.seed,
+        scale=scale,
+        whiten=whiten,
+        whiten_epsilon=whiten_epsilon,
+        subset=subset,
+        validation=validation,
+        augment=augment,
+    )
     built = o.make_data_network(network, hidden, activation, found, data)
     with runs.open_run(out or None, "compare") as folder:
         announce_compilation()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -35,3 +36,14 @@ def show_datasets(
             for info in DATASETS.values()
         ]
         print_table("Data sets (or the path of your own .npz)", columns, rows)
+
+
+def announce_download(name: str, data_dir: str | None) -> None:
+    """Say on a terminal that a data set has to be downloaded first, and how large it is."""
+    if not sys.stderr.isatty():
+        return
+    from neurosim.datasets import DATASETS, locate
+
+    info = DATASETS.get(name)
+    if info is not None and info.files and locate(info, data_dir) is None:
+        print(f"downloading {name}, {info.size_bytes / 1e6:.0f} MB (once)", file=sys.stderr, flush=True)

@@ -28,6 +28,15 @@ DataDirOption = Annotated[
     str, typer.Option("--data-dir", metavar="FOLDER", help="Folder that holds the data sets (or NEUROSIM_DATA).")
 ]
 ScaleOption = Annotated[str, typer.Option("--scale", metavar="SCALE", help="unit, standard or none.")]
+WhitenOption = Annotated[str, typer.Option("--whiten", metavar="HOW", help="zca or none.")]
+WhitenEpsilonOption = Annotated[
+    float | None,
+    typer.Option("--whiten-epsilon", metavar="SHARE", help="Added to every variance, a share of their mean (0.1)."),
+]
+AugmentOption = Annotated[
+    str, typer.Option("--augment", metavar="HOW", help="Of training images: crop, flip or crop,flip.")
+]
+SubsetOption = Annotated[int | None, typer.Option("--subset", metavar="N", help="Train on N of the training samples.")]
 ValidationOption = Annotated[
     float, typer.Option("--validation", metavar="FRACTION", help="Fraction of the training samples set apart.")
 ]
@@ -77,6 +86,16 @@ def make_recipe(settings: Settings) -> Recipe:
     from neurosim.recipes import Recipe
 
     return settings.recipe(Recipe())
+
+
+def load_data(dataset: str, data_dir: str, seed: int, **preparation: Any) -> Dataset:
+    """Return a data set prepared by the options that were given, which are fields of Preparation by name."""
+    from neurosim.cli.datasets import announce_download
+    from neurosim.datasets import Preparation, prepare
+
+    given = {name: value for name, value in preparation.items() if value not in ("", None)}
+    announce_download(dataset, data_dir or None)
+    return prepare(dataset, data_dir or None, Preparation(**given), seed)
 
 
 def make_network(network: str, activation: str, settings: Settings) -> Network:

@@ -18,6 +18,10 @@ def run_train(
     dataset: o.DatasetOption = "digits",
     data_dir: o.DataDirOption = "",
     scale: o.ScaleOption = "",
+    whiten: o.WhitenOption = "",
+    whiten_epsilon: o.WhitenEpsilonOption = None,
+    augment: o.AugmentOption = "",
+    subset: o.SubsetOption = None,
     validation: o.ValidationOption = 0.0,
     weights: o.WeightsOption = "",
     epochs: o.EpochsOption = None,
@@ -46,7 +50,7 @@ def run_train(
     from neurosim.errors import DescriptionError
     from neurosim.rules import load_rule
     from neurosim.settings import check_rule_names
-    from neurosim.training import check_target, prepare_dataset, train
+    from neurosim.training import check_target, train
     from neurosim.training.folder import write_training
 
     if trace not in ("first", "full"):
@@ -71,7 +75,17 @@ def run_train(
     recipe = o.make_recipe(found)
     recipe = recipe.model_copy(update=found.recipe_of_rule(chosen.name, recipe))
     machine = found.chip(load_chip(chip))
-    data = prepare_dataset(dataset, data_dir or None, scale or None, validation, recipe.seed)
+    data = o.load_data(
+        dataset,
+        data_dir,
+        recipe.seed,
+        scale=scale,
+        whiten=whiten,
+        whiten_epsilon=whiten_epsilon,
+        subset=subset,
+        validation=validation,
+        augment=augment,
+    )
     built = o.make_data_network(network, hidden, activation, found, data)
     with runs.open_run(out or None, "train") as folder:
         announce_compilation()

@@ -10,12 +10,13 @@ from neurosim.arguments import checked_count, checked_fraction, checked_list, ch
 from neurosim.chips import Chip, load_chip
 from neurosim.comparisons.job import Job, Progress
 from neurosim.comparisons.result import Comparison, RuleResult
+from neurosim.datasets import Preparation, prepare
 from neurosim.errors import DescriptionError
 from neurosim.networks import Network
 from neurosim.pipeline import merge_recipe
 from neurosim.recipes import Recipe
 from neurosim.rules import Rule, load_rule
-from neurosim.training import check_target, prepare_dataset, prepare_network, reach_target, with_targets
+from neurosim.training import check_target, prepare_network, reach_target, with_targets
 
 __all__ = ["Comparison", "RuleResult", "compare", "reach_target"]
 
@@ -33,7 +34,11 @@ def compare(
     hidden_layers: str | None = None,
     data_dir: str | os.PathLike[str] | None = None,
     scale: str | None = None,
+    whiten: str | None = None,
+    whiten_epsilon: float | None = None,
+    subset: int | None = None,
     validation: float = 0.0,
+    augment: str | Sequence[str] = (),
     weights: str | os.PathLike[str] | None = None,
     target_accuracy: float = 0.97,
     tune: bool = False,
@@ -44,6 +49,7 @@ def compare(
 ) -> Comparison:
     """Train and cost ``rules`` side by side: the same data, samples in the same order, chip, slices and microbatch.
 
+    ``dataset`` and what is done to it are given as to ``train``, and drawn by the recipe's seed once for all seeds.
     ``seeds`` is how many seeds, counted from the recipe's; ``settings`` are fields of the recipe, ``rule_settings``
     some for one rule (``{"dfa": {"lr": 0.3}}``); ``tune`` first picks each rule's learning rate on the validation
     split. bp is trained once and costed both ways: partial sums at the owner, and mirrored weights (bp-mirrored).
@@ -59,7 +65,8 @@ def compare(
     if tune and not (validation or getattr(dataset, "validation_samples", 0)):
         raise DescriptionError("tune: needs samples to judge by that are no test samples; add --validation 0.1")
     merged = merge_recipe(recipe, settings)
-    data = prepare_dataset(dataset, data_dir, scale, validation, merged.seed)
+    preparation = Preparation(scale, whiten, whiten_epsilon, subset, validation, augment)
+    data = prepare(dataset, data_dir, preparation, merged.seed)
     job = Job(
         network=prepare_network(network, hidden_layers, data),
         rules=[

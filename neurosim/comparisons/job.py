@@ -123,9 +123,8 @@ class Job:
     def _note_unused_outputs(self) -> None:
         for rule in self.rules:
             if rule.sparse:
-                widths = self.network.widths
-                drawn = draw_feedback(widths, rule, seed=self.recipe.seed)
-                for layer, outputs in enumerate(unused_outputs(widths, rule, drawn), start=1):
+                drawn = draw_feedback(self.network, rule, seed=self.recipe.seed)
+                for layer, outputs in enumerate(unused_outputs(self.network, rule, drawn), start=1):
                     if outputs:
                         named = ", ".join(str(output) for output in outputs)
                         self.notes.append(f"{rule.name}: outputs {named} feed no neuron of layer {layer}.")

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neurosim.datasets.checks import check_labels, count_classes, full_scale, rescale, to_inputs, to_targets
 from neurosim.datasets.dataset import Dataset, FloatArray, LabelArray, Scale
+from neurosim.datasets.images import channels_of
 from neurosim.datasets.splits import draw_apart
 from neurosim.errors import DatasetError, nearest_guess
 
@@ -93,8 +94,8 @@ def make_dataset(parts: tuple[Samples, Samples | None], *, name: str, scale: Sca
         if test_y.ndim == 1:
             check_labels(test.y_place, test_y, outputs)
     image_shape = tuple(train.x.shape[1:]) if train.x.ndim > 2 else None
-    divisor = full_scale(train.x, train_x)
-    rescale(train_x, test_x, scale=scale, divisor=divisor, per_input=image_shape is None)
+    groups = channels_of(train.x_place, image_shape, train_x.shape[1]) if scale == "standard" else 1
+    rescale(train_x, test_x, scale=scale, divisor=full_scale(train.x, train_x), groups=groups)
     return Dataset(
         name=name,
         train_x=train_x,

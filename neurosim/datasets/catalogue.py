@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from math import prod
+from typing import Literal
+
 from neurosim.descriptions import Description, PositiveAmount, PositiveCount
+
+Format = Literal["package", "idx", "cifar"]
 
 
 class DataFile(Description):
@@ -16,36 +21,50 @@ class DataFile(Description):
 class DatasetInfo(Description):
     """What is known of a data set before it is read.
 
-    ``full_scale`` is the largest value an input can take; ``files`` are in the order training images, training
-    labels, test images, test labels (none: the data are part of the package); ``mirrors`` are the addresses that
-    serve the files, each ending in a slash.
+    ``image_shape`` is [rows, columns], or [channels, rows, columns] of a colour image; ``full_scale`` the largest
+    value an input can take. ``files`` are what is downloaded (none: the data are part of the package), and
+    ``mirrors`` the addresses that serve them, each ending in a slash. Read are the files themselves, in the order
+    training images, training labels, test images, test labels, or what is packed in them: the ``members``, of which
+    the last holds the test samples. They lie in ``folder``, which is the name unless it says otherwise.
     """
 
     name: str
     title: str
     train_samples: PositiveCount
     test_samples: PositiveCount
-    image_shape: tuple[PositiveCount, PositiveCount]
+    image_shape: tuple[PositiveCount, ...]
     classes: PositiveCount
     full_scale: PositiveAmount
     source: str
     licence: str
+    format: Format = "package"
+    folder: str = ""
     files: tuple[DataFile, ...] = ()
+    members: tuple[str, ...] = ()
     mirrors: tuple[str, ...] = ()
 
     @property
     def inputs(self) -> int:
         """Values per sample."""
-        rows, columns = self.image_shape
-        return rows * columns
+        return prod(self.image_shape)
 
     @property
     def samples(self) -> int:
         """All samples, training and test."""
         return self.train_samples + self.test_samples
 
+    @property
+    def contents(self) -> tuple[str, ...]:
+        """Names of the files that are read, in the folder."""
+        return self.members or tuple(file.name for file in self.files)
 
-def _idx_files(*rows: tuple[str, int, str]) -> tuple[DataFile, ...]:
+    @property
+    def size_bytes(self) -> int:
+        """What has to be downloaded, in bytes."""
+        return sum(file.size_bytes for file in self.files)
+
+
+def _files(*rows: tuple[str, int, str]) -> tuple[DataFile, ...]:
     return tuple(DataFile(name=name, size_bytes=size_bytes, sha256=sha256) for name, size_bytes, sha256 in rows)
 
 
@@ -75,7 +94,8 @@ DATASETS: dict[str, DatasetInfo] = {
             full_scale=255.0,
             source="Y. LeCun, C. Cortes, C. J. C. Burges, The MNIST database of handwritten digits, 1998",
             licence="CC BY-SA 3.0 (as commonly given; the authors' page states none)",
-            files=_idx_files(
+            format="idx",
+            files=_files(
                 (
                     "train-images-idx3-ubyte.gz",
                     9912422,
@@ -113,7 +133,8 @@ DATASETS: dict[str, DatasetInfo] = {
             source="H. Xiao, K. Rasul, R. Vollgraf, Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine "
             "Learning Algorithms, arXiv:1708.07747, 2017",
             licence="MIT, Copyright 2017 Zalando SE",
-            files=_idx_files(
+            format="idx",
+            files=_files(
                 (
                     "train-images-idx3-ubyte.gz",
                     26421880,
@@ -139,6 +160,30 @@ DATASETS: dict[str, DatasetInfo] = {
                 "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
                 "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
             ),
+        ),
+        DatasetInfo(
+            name="cifar10",
+            title="CIFAR-10 photographs of ten classes, 32 x 32 pixels in red, green and blue of 0 to 255",
+            train_samples=50000,
+            test_samples=10000,
+            image_shape=(3, 32, 32),
+            classes=10,
+            full_scale=255.0,
+            source="A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009, "
+            "https://www.cs.toronto.edu/~kriz/cifar.html, binary version; of its 60000 images 50000 are for training",
+            licence="none stated; the authors ask for a citation of the report",
+            format="cifar",
+            folder="cifar-10-batches-bin",
+            # The data set's page gives the MD5, c32a1d4ab5d03f1284b67883e8d87530; this is the same archive.
+            files=_files(
+                (
+                    "cifar-10-binary.tar.gz",
+                    170052171,
+                    "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+                ),
+            ),
+            members=(*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin"),
+            mirrors=("https://www.cs.toronto.edu/~kriz/",),
         ),
     )
 }

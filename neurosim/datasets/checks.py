@@ -95,33 +95,38 @@ def full_scale(train: NDArray[Any], train_x: FloatArray) -> float:
     return max(1.0, float(train_x.max()), -float(train_x.min()))
 
 
-def rescale(train_x: FloatArray, test_x: FloatArray, *, scale: Scale, divisor: float, per_input: bool) -> None:
+def rescale(train_x: FloatArray, test_x: FloatArray, *, scale: Scale, divisor: float, groups: int) -> None:
     """Scale both arrays in place, by ``divisor`` or by mean and deviation of the training samples.
 
-    ``per_input`` takes mean and deviation for each input, else one of each over all; an input that never changes
-    is only centred.
+    The inputs of a sample are ``groups`` equal stretches (the channels of an image, or single inputs), each with a
+    mean and deviation of its own; a stretch that never changes is only centred.
     """
     if scale == "unit":
         for x in (train_x, test_x):
             x /= np.float32(divisor)
     elif scale == "standard":
-        mean, deviation = _moments(train_x, per_input)
+        mean, deviation = _moments(train_x, groups)
         for x in (train_x, test_x):
             x -= mean
             x /= deviation
 
 
-def _moments(x: FloatArray, per_input: bool) -> tuple[FloatArray, FloatArray]:
+def _moments(x: FloatArray, groups: int) -> tuple[FloatArray, FloatArray]:
     # Blocks of rows in float64: exact enough, and no float64 copy of the whole set.
-    axis = 0 if per_input else None
-    count = len(x) if per_input else x.size
-    mean = sum(block.sum(axis=axis) for block in _blocks(x)) / count
-    variance = sum(((block - mean) ** 2).sum(axis=axis) for block in _blocks(x)) / count
-    deviation = np.sqrt(variance)
-    return np.asarray(mean, np.float32), np.asarray(np.where(deviation > 0.0, deviation, 1.0), np.float32)
+    inputs = x.shape[1]
+    each = inputs // groups
+
+    def mean_of(blocks: Iterator[NDArray[np.float64]]) -> NDArray[np.float64]:
+        sums = sum((block.sum(axis=0).reshape(groups, each).sum(axis=1) for block in blocks), np.zeros(groups))
+        return np.asarray(np.repeat(sums / (len(x) * each), each))
+
+    mean = mean_of(blocks(x))
+    deviation = np.sqrt(mean_of((block - mean) ** 2 for block in blocks(x)))
+    return mean.astype(np.float32), np.where(deviation > 0.0, deviation, 1.0).astype(np.float32)
 
 
-def _blocks(x: FloatArray) -> Iterator[NDArray[np.float64]]:
+def blocks(x: FloatArray) -> Iterator[NDArray[np.float64]]:
+    """Yield the samples some rows at a time, in float64: [rows, inputs]."""
     for start in range(0, len(x), _ROWS_AT_A_TIME):
         yield x[start : start + _ROWS_AT_A_TIME].astype(np.float64)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from neurosim.datasets.images import image_map, show_shape
 from neurosim.errors import DatasetError
 
 FloatArray = NDArray[np.float32]
@@ -18,11 +20,15 @@ Scale = Literal["unit", "standard", "none"]
 
 
 class HasWidths(Protocol):
-    """What is asked of a network here: its name, and n_0 .. n_L."""
+    """What is asked of a network here: its name, what it reads, and n_0 .. n_L."""
 
     @property
     def name(self) -> str:
         """The network's name."""
+
+    @property
+    def inputs(self) -> int | tuple[int, int, int]:
+        """Values that the network reads, or the [channels, rows, columns] of a map."""
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -34,8 +40,10 @@ class Dataset:
     """Training and test samples, and validation samples once ``validation_split`` has set them apart.
 
     ``*_x`` are float32, C-contiguous, [samples, inputs]. ``*_y`` are int64 labels 0 .. outputs - 1, [samples], when
-    ``targets`` is "labels", else float32 [samples, outputs]. ``image_shape`` is [rows, columns] (or more axes) of
-    a sample that is an image. ``note`` says what the reader should know, such as a test part that was split off.
+    ``targets`` is "labels", else float32 [samples, outputs]. ``image_shape`` is [rows, columns] or [channels, rows,
+    columns] (or more axes) of a sample that is an image. ``note`` says what the reader should know, such as a test
+    part that was split off. ``subset_of`` is how many training samples there were before some were drawn, and
+    ``augment`` what the training loop does to the images of a minibatch.
     """
 
     name: str
@@ -50,6 +58,10 @@ class Dataset:
     note: str = ""
     validation_x: FloatArray | None = None
     validation_y: LabelArray | FloatArray | None = None
+    whiten: str = "none"
+    whiten_epsilon: float | None = None
+    subset_of: int | None = None
+    augment: tuple[str, ...] = ()
 
     @property
     def inputs(self) -> int:
@@ -82,7 +94,7 @@ class Dataset:
         return replace(self, test_x=self.validation_x, test_y=self.validation_y, validation_x=None, validation_y=None)
 
     def describe(self) -> dict[str, Any]:
-        """Return what a run folder keeps of the data: name, sizes, scale, and the SHA-256 of all arrays."""
+        """Return what a run folder keeps of the data: name, sizes, preparation, and the SHA-256 of all arrays."""
         described: dict[str, Any] = {
             "name": self.name,
             "inputs": self.inputs,
@@ -96,6 +108,12 @@ class Dataset:
         }
         if self.image_shape is not None:
             described["image_shape"] = list(self.image_shape)
+        if self.whiten != "none":
+            described |= {"whiten": self.whiten, "whiten_epsilon": self.whiten_epsilon}
+        if self.subset_of is not None:
+            described["subset_of"] = self.subset_of
+        if self.augment:
+            described["augment"] = list(self.augment)
         if self.note:
             described["note"] = self.note
         return described
@@ -110,13 +128,17 @@ class Dataset:
 
 
 def check_fits(dataset: Dataset, network: HasWidths) -> None:
-    """Raise DatasetError unless the network takes the data set's inputs and has one output per class or target."""
+    """Raise DatasetError unless the network takes the data set's inputs and has one output per class or target.
+
+    A network that reads a map takes images of that map; [rows, columns] are one channel. Samples that are no images
+    need only have as many values.
+    """
     inputs, *hidden, outputs = network.widths
-    fitting = "-".join(str(width) for width in (dataset.inputs, *hidden, dataset.outputs))
-    way_out = f"give --network {fitting}"
-    if hidden:
-        widths = ",".join(str(width) for width in hidden)
-        way_out = f"give --hidden {widths}, which takes both ends from the data set, or --network {fitting}"
+    if isinstance(network.inputs, int):
+        way_out = _fitting_widths(dataset, hidden)
+    else:
+        _check_map(dataset, network.name, network.inputs)
+        way_out = f"give a last layer of units = {dataset.outputs}"
     if inputs != dataset.inputs:
         raise DatasetError(
             f"network '{network.name}': takes {inputs} inputs, but a sample of dataset '{dataset.name}' has "
@@ -127,4 +149,33 @@ def check_fits(dataset: Dataset, network: HasWidths) -> None:
         raise DatasetError(
             f"network '{network.name}': has {outputs} outputs, but dataset '{dataset.name}' has {dataset.outputs} "
             f"{kind}; {way_out}"
+        )
+
+
+def _fitting_widths(dataset: Dataset, hidden: list[int]) -> str:
+    """Return the way out where layers are given by their widths."""
+    fitting = "-".join(str(width) for width in (dataset.inputs, *hidden, dataset.outputs))
+    if not hidden:
+        return f"give --network {fitting}"
+    widths = ",".join(str(width) for width in hidden)
+    return f"give --hidden {widths}, which takes both ends from the data set, or --network {fitting}"
+
+
+def _check_map(dataset: Dataset, name: str, wanted: tuple[int, int, int]) -> None:
+    """Raise DatasetError unless a sample is, or can be read as, a map of [channels, rows, columns]."""
+    reads = f"network '{name}': reads a map of {show_shape(wanted)} (channels, rows, columns)"
+    found = image_map(dataset.image_shape)
+    if found is None or dataset.image_shape is None:
+        if dataset.inputs != prod(wanted):
+            raise DatasetError(
+                f"{reads}, {prod(wanted)} values, but a sample of dataset '{dataset.name}' has {dataset.inputs}; give "
+                "a network with other inputs"
+            )
+    elif found != wanted:
+        way_out = f"give a network with inputs = {list(found)}"
+        if (found[2], *found[:2]) == wanted:
+            way_out = "its channels come last: give x.transpose(0, 3, 1, 2)"
+        raise DatasetError(
+            f"{reads}, but a sample of dataset '{dataset.name}' is an image of {show_shape(dataset.image_shape)}; "
+            f"{way_out}"
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from neurosim.datasets.images import show_shape
 from neurosim.errors import DatasetError
 
 Bytes = NDArray[np.uint8]
@@ -43,11 +44,11 @@ def read_idx(path: Path, dimensions: int) -> Bytes:
     return np.frombuffer(data, np.uint8, offset=header_bytes).reshape(shape)
 
 
-def read_images(path: Path, image_shape: tuple[int, int]) -> Bytes:
+def read_images(path: Path, image_shape: tuple[int, ...]) -> Bytes:
     """Return the images of an idx file, [samples, rows, columns]; raise DatasetError unless they have that shape."""
     images = read_idx(path, 3)
     if images.shape[1:] != image_shape:
-        found, allowed = (" x ".join(map(str, shape)) for shape in (images.shape[1:], image_shape))
+        found, allowed = show_shape(images.shape[1:]), show_shape(image_shape)
         raise DatasetError(f"{path}: images of {found} pixels, where {allowed} are expected{_WAY_OUT}")
     return images
 

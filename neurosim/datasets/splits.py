@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neurosim.arguments import checked_count
 from neurosim.datasets.dataset import Dataset, LabelArray
 from neurosim.errors import DatasetError
 
@@ -38,6 +39,35 @@ def validation_split(dataset: Dataset, fraction: float, seed: int = 0) -> Datase
         train_y=dataset.train_y[~apart],
         validation_x=dataset.train_x[apart],
         validation_y=dataset.train_y[apart],
+    )
+
+
+def training_subset(dataset: Dataset, samples: int, seed: int = 0) -> Dataset:
+    """Return the data set with ``samples`` of its training samples, drawn by ``seed``, in the order they had.
+
+    Labels: each class gives its share, to within one sample. The larger of two subsets of one seed holds the
+    smaller one. Validation and test samples are not touched.
+
+    Raises:
+        DescriptionError: no whole number from 1 to the number of training samples.
+    """
+    there = dataset.train_samples
+    samples = checked_count("subset", samples, most=there)
+    groups = dataset.train_y if dataset.targets == "labels" else np.zeros(there, np.int64)
+    # Other words than those of a validation split of the same seed.
+    keys = np.asarray(np.random.PCG64([seed, 1]).random_raw(there))
+    order = np.lexsort((keys, groups))
+    _, sizes = np.unique(groups, return_counts=True)
+    # How far into its class a sample stands: the first of all classes come before the second of any.
+    share = np.concatenate([(np.arange(size) + 0.5) / size for size in sizes])
+    drawn = np.sort(order[np.argsort(share, kind="stable")[:samples]])
+    note = f"{samples} of the {there} training samples were drawn (stratified, seed {seed})"
+    return replace(
+        dataset,
+        train_x=dataset.train_x[drawn],
+        train_y=dataset.train_y[drawn],
+        subset_of=there,
+        note="; ".join(text for text in (dataset.note, note) if text),
     )
 
 

@@ -56,7 +56,7 @@ def core_counts(plan: Plan, work: TaskWork) -> IntArray:
 def _traffic_by_group(plan: Plan, batch: Microbatch) -> IntArray:
     """TRAFFIC_COLUMNS of every message group in one microbatch [groups, columns], message by message."""
     messages = plan.messages
-    sent = ~messages.triggered | batch.last
+    sent = ~messages.last_only | batch.last
     payload = messages.payload_bits(batch.samples)
     flits = flits_by_class(plan, [batch])[0]
     links = messages.crossings.sum(axis=0)
@@ -131,7 +131,7 @@ class History:
         messages = self.plan.messages
         ahead = np.array([max(offsets, default=0) for offsets in messages.target_offsets], dtype=np.int64)
         source = microbatch[sent] - ahead[messages.group[cause[sent]]]
-        late = messages.triggered[cause[sent]]
+        late = messages.last_only[cause[sent]] & (ahead[messages.group[cause[sent]]] > 0)
         if late.any():
             first_of = np.array(self.simulation.first_of, dtype=np.int64)
             source[late] = first_of[source[late]] - 1

@@ -146,6 +146,7 @@ def _trace(plan: Plan, times: list[tuple[Microbatch, int]], **facts: Any) -> Tra
         cores=plan.layout.chip.cores,
         cores_used=plan.layout.placement.cores_used,
         outputs=plan.layout.outputs,
+        argmax_bits=plan.layout.network.argmax_bits,
         structure=plan.layout.chip.structure,
         **facts,
     )

@@ -70,7 +70,7 @@ class Simulation:
         self._out_edges = _out_edges(plan)
         self._gates_of = _gates_of(plan)
         self._in_degrees = _in_degrees(plan)
-        self._first, self._last = message_ranges(plan)
+        self._ranges = message_ranges(plan)
         self._remaining, self._ready, self._cause = self.network.remaining, self.network.ready, self.network.cause
         self.microbatch_of_slot = np.full(self.slots, -1, dtype=np.int64)
         self._tasks_left = [0] * self.slots
@@ -160,6 +160,8 @@ class Simulation:
         for gate in self.plan.edges.gates:
             if microbatch >= gate.offset:
                 remaining[gate.targets] += 1
+        if self._ends_step(microbatch):
+            remaining += self.plan.expected_gradients
         if microbatch >= self.transports.window:
             remaining += self.plan.expected_drains
         for offset in range(1, self.transports.window + 1):
@@ -271,15 +273,17 @@ class Simulation:
         """Enter the messages of the tasks that ended, those of one core in the order of the tasks that send them."""
         ranges = []
         for microbatch, task in ended:
-            if self._first[task] < self._last[task]:
-                ranges.append((microbatch, self._key[task], self._first[task], self._last[task]))
+            first, behind, behind_last = self._ranges[task]
+            behind = behind_last if self._ends_step(microbatch) else behind
+            if first < behind:
+                ranges.append((microbatch, self._key[task], first, behind))
             last = self.last_of[microbatch]
             if not self._ends_step(last):
                 continue
             step = range(self.first_of[microbatch], last + 1)
-            for first, behind in self.transports.finish(microbatch, task, step):
-                source = int(self.plan.messages.source_task[first])
-                ranges.append((last, self._key[source], first, behind))
+            for start, stop in self.transports.finish(microbatch, task, step):
+                source = int(self.plan.messages.source_task[start])
+                ranges.append((last, self._key[source], start, stop))
         for microbatch, _, first, behind in sorted(ranges):
             self.network.send(microbatch % self.slots, first, behind, now)
 
@@ -297,13 +301,16 @@ class Simulation:
         return self.network.undelivered(slot) > 0 or self.transports.pending(microbatch)
 
 
-def message_ranges(plan: Plan) -> tuple[list[int], list[int]]:
-    """Return, per task, the messages first .. last - 1 that it sends when it ends (triggered ones left out)."""
-    tasks = np.arange(len(plan.tasks) + 1)
-    sources = np.where(plan.messages.triggered, len(plan.tasks), plan.messages.source_task)
-    first = np.searchsorted(plan.messages.source_task, tasks[:-1])
-    counts = np.bincount(sources, minlength=len(tasks))[:-1]
-    return first.tolist(), (first + counts).tolist()
+def message_ranges(plan: Plan) -> list[tuple[int, int, int]]:
+    """Return, per task, (first, behind, behind with a step's last microbatch) of the messages it sends when it ends.
+
+    Triggered ones are left out: they come behind these and leave on their own.
+    """
+    messages, tasks = plan.messages, len(plan.tasks)
+    first = np.searchsorted(messages.source_task, np.arange(tasks))
+    always = np.bincount(messages.source_task[~messages.last_only], minlength=tasks)
+    with_last = np.bincount(messages.source_task[~messages.triggered], minlength=tasks)
+    return list(zip(first.tolist(), (first + always).tolist(), (first + with_last).tolist(), strict=True))
 
 
 def flits_by_class(plan: Plan, classes: Sequence[Microbatch]) -> IntArray:

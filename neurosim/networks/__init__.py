@@ -1,5 +1,26 @@
 """Networks: what is trained."""
 
-from neurosim.networks.network import NETWORKS, Activation, Dense, Network, dense, hidden, load_network
+from neurosim.networks.activations import Activation
+from neurosim.networks.conv import Conv
+from neurosim.networks.dense import Dense
+from neurosim.networks.geometry import Axis, LayerShape, Map, PoolShape, dense_shape
+from neurosim.networks.network import NETWORKS, Network, dense, hidden, load_network
+from neurosim.networks.pool import Flatten, Pool
 
-__all__ = ["NETWORKS", "Activation", "Dense", "Network", "dense", "hidden", "load_network"]
+__all__ = [
+    "NETWORKS",
+    "Activation",
+    "Axis",
+    "Conv",
+    "Dense",
+    "Flatten",
+    "LayerShape",
+    "Map",
+    "Network",
+    "Pool",
+    "PoolShape",
+    "dense",
+    "dense_shape",
+    "hidden",
+    "load_network",
+]

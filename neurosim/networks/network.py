@@ -4,57 +4,110 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
-from typing import Annotated, Literal, get_args
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from neurosim.descriptions import Description, NeuronCount, is_path, load, validate
 from neurosim.errors import DescriptionError, nearest_guess
+from neurosim.networks.activations import Activation
+from neurosim.networks.conv import Conv
+from neurosim.networks.dense import Dense
+from neurosim.networks.geometry import LayerShape, Map
+from neurosim.networks.pool import Flatten, Pool
+from neurosim.networks.shapes import layer_shapes
 
-Activation = Literal["tanh", "sigmoid", "relu", "linear"]
+
+def _kind_of(layer: Any) -> Any:
+    """Return what kind of layer is described; one without a kind is dense."""
+    return layer.get("kind", "dense") if isinstance(layer, Mapping) else getattr(layer, "kind", "dense")
 
 
-class Dense(Description):
-    """A fully connected layer. The last layer's activation is set by the loss and is not used."""
-
-    units: NeuronCount
-    activation: Activation = "tanh"
-    trainable: bool = True
-    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+AnyLayer = Annotated[
+    Annotated[Dense, Tag("dense")]
+    | Annotated[Conv, Tag("conv")]
+    | Annotated[Pool, Tag("max_pool")]
+    | Annotated[Pool, Tag("average_pool")]
+    | Annotated[Flatten, Tag("flatten")],
+    Discriminator(_kind_of),
+]
 
 
 class Network(Description):
-    """An input of ``inputs`` values and layers 1..L."""
+    """An input of ``inputs`` values, or of [channels, rows, columns], and the layers that follow.
+
+    Layers 1..L are those with weights, dense or conv; a pool belongs to the convolution before it.
+    """
 
     name: str = ""
-    inputs: NeuronCount
-    layers: Annotated[tuple[Dense, ...], Field(min_length=1)]
+    inputs: NeuronCount | tuple[NeuronCount, NeuronCount, NeuronCount]
+    layers: Annotated[tuple[AnyLayer, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
-    def _outputs_are_kept(self) -> Network:
-        last = self.layers[-1]
+    def _fits_together(self) -> Network:
+        shapes = self.shapes
+        last = self.weighted[-1]
         if last.dropout > 0.0:
             raise ValueError(
                 f"layers.{len(self.layers)}.dropout: {last.dropout:g}: is refused on the last layer, whose outputs "
                 "the loss compares with the targets; set it to 0, or drop hidden neurons"
             )
+        for number, shape in enumerate(shapes, start=1):
+            if max(shape.map.units, shape.inputs.units) > MOST_UNITS:
+                raise ValueError(f"layers: layer {number} has a map of {shape.map}; at most {MOST_UNITS} units are")
         return self
 
-    @property
+    @cached_property
+    def weighted(self) -> tuple[Dense | Conv, ...]:
+        """Layers 1..L, those with weights."""
+        return tuple(layer for layer in self.layers if isinstance(layer, Dense | Conv))
+
+    @cached_property
+    def shapes(self) -> tuple[LayerShape, ...]:
+        """The shapes of layers 1..L."""
+        return layer_shapes(self.inputs, self.layers)
+
+    @cached_property
     def widths(self) -> tuple[int, ...]:
-        """n_0, n_1, ..., n_L: values of the input and neurons of each layer."""
-        return (self.inputs, *(layer.units for layer in self.layers))
+        """n_0, n_1, ..., n_L: values of the input and of what each layer hands on (after its pool)."""
+        return (self.map(0).units, *(shape.outputs.units for shape in self.shapes))
+
+    def map(self, number: int) -> Map:
+        """Return what layer ``number`` hands on to the next one; 0 is the input."""
+        if number > 0:
+            return self.shape(number).outputs
+        return Map(self.inputs) if isinstance(self.inputs, int) else Map(*self.inputs)
 
     @property
     def depth(self) -> int:
         """L, the number of layers with weights."""
-        return len(self.layers)
+        return len(self.weighted)
 
-    def layer(self, number: int) -> Dense:
-        """Return layer ``number``, counted from 1 as in the equations."""
-        return self.layers[number - 1]
+    @property
+    def argmax_bits(self) -> int:
+        """Bits of the place of the largest unit in a window, enough for every max pool; 0 without one."""
+        return max((shape.pool.index_bits for shape in self.shapes if shape.pool is not None), default=0)
 
+    @property
+    def convolves(self) -> bool:
+        """Whether some layer is a convolution."""
+        return any(shape.convolves for shape in self.shapes)
+
+    def layer(self, number: int) -> Dense | Conv:
+        """Return layer ``number`` of those with weights, counted from 1 as in the equations."""
+        return self.weighted[number - 1]
+
+    def shape(self, number: int) -> LayerShape:
+        """Return the shape of layer ``number``, counted from 1."""
+        return self.shapes[number - 1]
+
+
+MOST_UNITS = 2**24
+"""Units of a map, as many as a layer may have neurons."""
 
 NETWORKS: dict[str, str] = {
     "64-100-100-10": "the embedded digits, in seconds",
@@ -62,8 +115,19 @@ NETWORKS: dict[str, str] = {
     "784-800-800-10": "two hidden layers on MNIST: the smallest on which the rules differ in work",
     "784-3x800-10": "three hidden layers on MNIST",
     "784-7x240-10": "seven narrow hidden layers on MNIST, where depth tells",
+    "lenet": "two convolutions with average pools and three dense layers on MNIST",
+    "cifar10-cnn-small": "two convolutions on CIFAR-10, trained on two processor cores in minutes",
+    "cifar10-cnn": "three convolutions and two dense layers of 2048 on CIFAR-10, every window padded to 'same'",
+    "cifar10-cnn-valid": "the same with pools that are not padded, as Nokland's has them",
 }
-"""Networks to start from, by their shorthand, and what each is for."""
+"""Networks to start from, by shorthand or shipped file, and what each is for."""
+
+
+def _shipped() -> dict[str, Path]:
+    """Return the files of networks that lie beside this one, by name."""
+    here = Path(str(resources.files("neurosim.networks")))
+    return {path.stem: path for path in sorted(here.glob("*.toml"))}
+
 
 _LONGEST_REPEAT = 1000
 _PART = re.compile(r"(?:(\d{1,9})x)?(\d{1,9})", re.ASCII)
@@ -110,21 +174,27 @@ def hidden(inputs: int, outputs: int, text: str, activation: Activation = "tanh"
 
 
 def load_network(source: str | os.PathLike[str] | Network, *, activation: str | None = None) -> Network:
-    """Return the network of a shorthand (``784-800-10``, ``784-7x240-10``) or a TOML file; a Network as it is.
+    """Return the network of a shorthand (``784-7x240-10``), a shipped name or a TOML file; a Network as it is.
 
     ``activation``, where given, is that of every layer in place of the description's own.
 
     Raises:
         DescriptionError: a shorthand that cannot be read, or a value a network may not have.
     """
-    if isinstance(source, str) and not is_path(source):
+    shipped = _shipped()
+    if isinstance(source, str) and source not in shipped and not is_path(source):
+        if source and not source[0].isdecimal() and (guess := nearest_guess(source, shipped)):
+            raise DescriptionError(f"network '{source}': is not there{guess}; {_HOW}")
         network = dense(_widths(source, "-", f"network '{source}'", _HOW), name=source)
     else:
-        network = load(Network, source, {}, "network")
+        network = load(Network, source, shipped, "network")
     if activation is None:
         return network
     if activation not in (allowed := get_args(Activation)):
         guess = nearest_guess(activation, allowed)
         raise DescriptionError(f"activation: '{activation}': must be one of {', '.join(allowed)}{guess}")
-    layers = [{**layer.model_dump(), "activation": activation} for layer in network.layers]
+    layers = [
+        {**layer.model_dump(), "activation": activation} if isinstance(layer, Dense | Conv) else layer.model_dump()
+        for layer in network.layers
+    ]
     return validate(Network, {**network.model_dump(), "layers": layers}, network.name)

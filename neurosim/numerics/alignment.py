@@ -11,7 +11,8 @@ import numpy as np
 
 from neurosim.feedback import source_width
 from neurosim.numerics import phases
-from neurosim.numerics.layers import Array, Batch, Model, Part
+from neurosim.numerics.convolutions import as_maps, filter_gradient
+from neurosim.numerics.layers import Array, Batch, LayerMemory, Model
 from neurosim.numerics.memories import Memories
 
 
@@ -21,7 +22,8 @@ class Alignment:
 
     delta_angle_deg and gradient_angle_deg: the rule's delta_l and dW_l against BP's at the same weights.
     feedback_angle_deg and feedback_norm_ratio (|B| over |W|), of hidden layers: B, or the magnitudes with the signs of
-    W_(l+1), against W_(l+1); of direct rules B_l against the transpose of W_L ... W_(l+1).
+    W_(l+1), against W_(l+1); of direct rules B_l against the transpose of W_L ... W_(l+1), NaN below a convolution,
+    where there is no such product.
     """
 
     delta_angle_deg: list[float]
@@ -48,53 +50,55 @@ def angle_deg(a: Array, b: Array) -> float:
 def measure_alignment(memories: Memories, x: Array, y: Array) -> Alignment:
     """Compare the rule with BP on a probe batch x [N, n_0], y, at the present weights and without dropout.
 
-    Arrays [N, n_l] and [n_l, n_(l-1)] are compared as single vectors.
+    Arrays [N, n_l] (of a convolution its whole map) and [n_l, n_(l-1)] are compared as single vectors.
     """
     model = memories.model
     probe = memories.probe(x, y)
     model.refresh_mirrors()
-    mine = _deltas(probe, model, lambda number: phases.error(model, probe, number, _whole(model, probe, number)))
-    back = _deltas(probe, model, lambda number: _backpropagate(model, probe, number))
+    mine = _deltas(probe, model, lambda number: phases.run_error(model, probe, number))
+    back = _deltas(probe, model, lambda number: phases.backpropagate(model, probe, number))
     computed = [model.rule.error != "none" or number == model.depth for number in range(1, model.depth + 1)]
-    sources = [values[: probe.samples] for values in probe.h[:-1]]
-    pairs = list(zip(computed, mine, back, sources, strict=True))
+    pairs = list(zip(model.layers, computed, mine, back, strict=True))
     compared = [compare_feedback(model, number) for number in range(1, model.depth + 1)]
     return Alignment(
-        delta_angle_deg=[angle_deg(a, b) if made else nan for made, a, b, _ in pairs],
-        gradient_angle_deg=[angle_deg(a.T @ h, b.T @ h) if made else nan for made, a, b, h in pairs],
+        delta_angle_deg=[angle_deg(a, b) if made else nan for _, made, a, b in pairs],
+        gradient_angle_deg=[
+            angle_deg(_gradient(model, probe, layer, a), _gradient(model, probe, layer, b)) if made else nan
+            for layer, made, a, b in pairs
+        ],
         feedback_angle_deg=[angle for angle, _ in compared],
         feedback_norm_ratio=[ratio for _, ratio in compared],
     )
 
 
-def _whole(model: Model, probe: Batch, number: int) -> Part:
-    """Return all of a layer."""
-    return probe.whole(model.widths[number])
+def _gradient(model: Model, probe: Batch, layer: LayerMemory, delta: Array) -> Array:
+    """Return dW_l of a delta_l."""
+    shape, inputs = layer.shape, probe.h[layer.number - 1][: probe.samples]
+    if not shape.convolves:
+        return np.asarray(delta.T @ inputs)
+    sums = np.zeros_like(layer.weights), np.zeros_like(layer.biases)
+    whole = (0, shape.map.rows)
+    filter_gradient(shape, as_maps(delta, shape.map), as_maps(inputs, shape.inputs), whole, sums, model.scratch)
+    return sums[0]
 
 
 def _deltas(probe: Batch, model: Model, make: Callable[[int], None]) -> list[Array]:
     """Return delta_1 to delta_L that ``make`` leaves in the probe, from the last layer back."""
-    phases.error(model, probe, model.depth, _whole(model, probe, model.depth))
+    phases.run_error(model, probe, model.depth)
     if model.rule.error != "none":
         for number in range(model.depth - 1, 0, -1):
             make(number)
     return [delta[: probe.samples].copy() for delta in probe.delta[1:]]
 
 
-def _backpropagate(model: Model, probe: Batch, number: int) -> None:
-    """Set delta_l = (delta_(l+1) W_(l+1)) f'."""
-    rows = slice(0, probe.samples)
-    delta = probe.delta[number][rows]
-    np.matmul(probe.delta[number + 1][rows], model.layer(number + 1).weights, out=delta)
-    model.layer(number).apply_slope(delta, probe.h[number][rows], delta.dtype.type(1.0))
-
-
 def compare_feedback(model: Model, number: int) -> tuple[float, float]:
     """Return the angle between B and W, and |B|/|W|, for hidden layer ``number``; NaN where there is no B."""
+    last = number + 1 if model.rule.error == "next" else model.depth
     if number == model.depth or model.rule.matrix not in ("random", "sign"):
         return nan, nan
+    if model.rule.error != "next" and any(layer.shape.convolves for layer in model.layers[number:]):
+        return nan, nan
     feedback = _as_rows(model, number)
-    last = number + 1 if model.rule.error == "next" else model.depth
     chain = (layer.weights for layer in model.layers[number:last])
     forward = reduce(lambda product, weights: weights @ product, chain)
     size = float(np.linalg.norm(forward.astype(np.float64)))
@@ -103,10 +107,10 @@ def compare_feedback(model: Model, number: int) -> tuple[float, float]:
 
 
 def _as_rows(model: Model, number: int) -> Array:
-    """Return a hidden layer's feedback as one dense array [n_l, n_s], a row for each neuron."""
+    """Return a hidden layer's feedback as one dense array: [n_l, n_s], a row for each unit, or like W_(l+1) turned."""
     layer = model.layer(number)
     if layer.feedback_index is not None and layer.feedback_value is not None:
-        rows = np.zeros((model.widths[number], source_width(model.widths, model.rule, number)), model.dtype)
+        rows = np.zeros((model.widths[number], source_width(model.network, model.rule, number)), model.dtype)
         np.put_along_axis(rows, layer.feedback_index, layer.feedback_value, axis=1)
         return rows
     if model.rule.error == "next":

@@ -17,8 +17,19 @@ from neurosim.numerics.layers import Array, Batch, LayerMemory, Model, Part
 from neurosim.recipes import Recipe
 from neurosim.rules import Rule
 
-TaskKind = Literal["forward", "error", "product", "combine", "update"]
-TASKS = {"forward": phases.forward, "error": phases.error, "product": phases.product, "combine": phases.combine}
+TaskKind = Literal["forward", "pool", "error", "unpool", "product", "combine", "update"]
+TASKS = {
+    "forward": phases.forward,
+    "pool": phases.pool,
+    "error": phases.error,
+    "unpool": phases.unpool,
+    "product": phases.product,
+    "combine": phases.combine,
+}
+Rows = tuple[int, int]
+
+MAP_VALUES = 1 << 23
+"""Values of maps that an evaluation keeps at once."""
 
 
 @dataclass(frozen=True)
@@ -33,14 +44,14 @@ class Score:
 class Memories:
     """The memories of all cores: float32 or float64 arrays, allocated once for ``recipe.batch_size`` samples.
 
-    A core that owns neurons lo to hi of layer l owns rows lo to hi of W_l, b_l, their gradients and states, and of
-    B_l. ``warnings`` holds what can be learned but should not be expected to be. Raises DescriptionError, by way of
-    ``rules.check_rule``, for what cannot be learned at all.
+    A core that owns neurons (of a convolution: channels) lo to hi of layer l owns rows lo to hi of W_l, b_l, their
+    gradients and states, and of B_l the rows of its units. ``warnings`` holds what can be learned but should not be
+    expected to be. Raises DescriptionError, by way of ``rules.check_rule``, for what cannot be learned at all.
     """
 
     def __init__(self, network: Network, rule: Rule, recipe: Recipe) -> None:
         self.model = Model(network, rule, recipe)
-        self.batch = Batch(network.widths, recipe.batch_size, self.model.dtype)
+        self.batch = Batch(network, recipe.batch_size, self.model.dtype)
         self.warnings = self.model.warnings
         self.steps = 0
         self._lr = recipe.lr
@@ -52,19 +63,19 @@ class Memories:
 
     @property
     def weights(self) -> list[Array]:
-        """W_1 to W_L, [n_l, n_(l-1)]: the arrays themselves."""
-        return [layer.weights for layer in self.model.layers]
+        """W_1 to W_L, [n_l, n_(l-1)] or [K, C, kernel rows, kernel columns]: the arrays themselves."""
+        return [layer.filters for layer in self.model.layers]
 
     @property
     def biases(self) -> list[Array]:
-        """b_1 to b_L, [n_l]: the arrays themselves."""
+        """b_1 to b_L, [n_l] or [K]: the arrays themselves."""
         return [layer.biases for layer in self.model.layers]
 
     def set_weights(self, weights: Sequence[Array], biases: Sequence[Array]) -> None:
         """Copy W_1 to W_L and b_1 to b_L in; raises DescriptionError naming the layer whose shape does not fit."""
         weight_files.check_shapes(self.model.network, weights, biases)
         for layer, new_weights, new_biases in zip(self.model.layers, weights, biases, strict=True):
-            layer.weights[...] = new_weights
+            layer.filters[...] = new_weights
             layer.biases[...] = new_biases
         self.model.refresh_mirrors()
 
@@ -103,7 +114,7 @@ class Memories:
         self._forward(batch)
         for layer in reversed(model.layers):
             if layer.computes_error:
-                phases.error(model, batch, layer.number, batch.whole(len(layer.biases)))
+                phases.run_error(model, batch, layer.number)
         trained = [layer for layer in model.layers if layer.trained]
         limit = model.recipe.clip_norm
         if limit is not None:
@@ -126,14 +137,26 @@ class Memories:
         sample_hi: int,
         first: bool = True,
         last: bool = True,
+        *,
+        rows: Rows | None = None,
+        map_rows: Rows | None = None,
     ) -> None:
         """Run one task of the step begun by ``begin_step``: neurons lo to hi, samples sample_lo to sample_hi.
 
-        The neurons are layer ``layer``'s; only for "product", the terms of that layer's error made at the owners of
-        W_(l+1), they are layer l + 1's. ``first`` and ``last`` say, for "update", whether these are the first samples
-        of the step, which write the gradient, and the last, after which the optimizer runs.
+        Of a convolution, lo to hi are channels, and the task is on a tile: ``rows`` first to behind of what the layer
+        hands on ("pool", "error", "combine") and ``map_rows`` of the map before the pool ("forward", "unpool",
+        "product", "update"), all where they are None. Neurons and rows are layer ``layer``'s; only for "product", the
+        terms of that layer's error made at the cores of W_(l+1), they are layer l + 1's. ``first`` and ``last`` say,
+        for "update", whether these are the first samples of the step, which write the gradient (a convolution knows by
+        itself), and the last, after which the optimizer runs: for a convolution with the tile that has map row 0, whose
+        task must come after those of all other tiles of its channels.
         """
-        part = Part(slice(lo, hi), slice(sample_lo, sample_hi))
+        part = Part(
+            slice(lo, hi),
+            slice(sample_lo, sample_hi),
+            None if rows is None else slice(*rows),
+            None if map_rows is None else slice(*map_rows),
+        )
         if kind == "update":
             self._update_task(layer, part, first, last)
         else:
@@ -141,7 +164,7 @@ class Memories:
 
     def evaluate(self, x: Array, y: Array, *, batch_size: int = 1000) -> Score:
         """Return loss and accuracy over x [N, n_0], y, without dropout."""
-        batch = Batch(self.model.widths, min(batch_size, len(x)), self.model.dtype)
+        batch = self._batch_for(min(batch_size, len(x)))
         if len(x) == 0:
             raise DatasetError("evaluation: there are no samples; give at least one")
         loss, right = 0.0, 0
@@ -155,7 +178,7 @@ class Memories:
 
     def probe(self, x: Array, y: Array) -> Batch:
         """Return neuron memories of their own for x [N, n_0], y, after a forward pass without dropout."""
-        batch = Batch(self.model.widths, max(1, len(x)), self.model.dtype)
+        batch = Batch(self.model.network, max(1, len(x)), self.model.dtype)
         self._load(batch, x, y)
         self._forward(batch)
         return batch
@@ -167,22 +190,32 @@ class Memories:
 
     def predict(self, x: Array) -> Array:
         """Return the outputs yhat [N, n_L] for x [N, n_0], without dropout."""
-        batch = Batch(self.model.widths, max(1, len(x)), self.model.dtype)
-        self._load_inputs(batch, x)
-        self._forward(batch)
-        return self.model.loss.predict(batch.h[-1][: batch.samples])
+        batch = self._batch_for(max(1, len(x)))
+        parts = []
+        for first in range(0, max(1, len(x)), batch.capacity):
+            self._load_inputs(batch, x[first : first + batch.capacity])
+            self._forward(batch)
+            parts.append(self.model.loss.predict(batch.h[-1][: batch.samples]))
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _batch_for(self, samples: int) -> Batch:
+        """Return neuron memories to evaluate with: of fewer samples where maps would take much memory."""
+        shapes = self.model.network.shapes
+        values = sum(shape.map.units for shape in shapes if shape.convolves)
+        return Batch(self.model.network, min(samples, max(1, MAP_VALUES // max(1, values))), self.model.dtype)
 
     def _forward(self, batch: Batch) -> None:
         """Run the forward phase of every layer on the whole batch."""
         for layer in self.model.layers:
-            phases.forward(self.model, batch, layer.number, batch.whole(len(layer.biases)))
+            phases.run_forward(self.model, batch, layer.number)
 
     def _update_task(self, number: int, part: Part, first: bool, last: bool) -> None:
         """Add a microbatch's gradient and, with the last, run the optimizer."""
         if self.model.recipe.clip_norm is not None:
             raise SimulationError("update: clip_norm needs every gradient of the step before any update; use run_step")
         phases.gradient(self.model, self.batch, number, part, first=first)
-        if last:
+        if last and not (part.map_rows is not None and part.map_rows.start > 0):
+            phases.check_summed(self.model, self.batch, number, part)
             self._apply(number, part.neurons)
 
     def _apply(self, number: int, neurons: slice) -> None:
@@ -212,9 +245,15 @@ class Memories:
     def _load_inputs(self, batch: Batch, x: Array) -> None:
         """Refer to the inputs, copied only where they are not in the right type or order."""
         if x.ndim != 2 or x.shape[1] != self.model.widths[0]:
+            image = self.model.network.map(0)
+            way_out = (
+                f"lay images of {image} flat, channel by channel and row by row"
+                if self.model.network.convolves
+                else "choose a network whose first width is that of the data (--hidden does)"
+            )
             raise DatasetError(
                 f"inputs: shape {list(x.shape)} does not match the network, which takes [samples, "
-                f"{self.model.widths[0]}]; choose a network whose first width is that of the data (--hidden does)"
+                f"{self.model.widths[0]}]; {way_out}"
             )
         if not 1 <= len(x) <= batch.capacity:
             raise DatasetError(f"inputs: {len(x)} samples in a batch; allowed are 1 to {batch.capacity}")
@@ -223,6 +262,7 @@ class Memories:
         batch.dropping = False
         batch.exchange.clear()
         batch.partial_sums.clear()
+        batch.summed.clear()
 
     def _load_targets(self, batch: Batch, y: Array) -> None:
         """Fill the targets, labels as one-hot rows."""

@@ -20,14 +20,14 @@ Array = NDArray[Any]
 
 
 def check_shapes(network: Network, weights: Sequence[Array], biases: Sequence[Array]) -> None:
-    """Raise DescriptionError unless W_l is [n_l, n_(l-1)] and b_l [n_l] for every layer."""
+    """Raise DescriptionError unless W_l is [n_l, n_(l-1)] and b_l [n_l]; filters [K, C, kernel rows, columns], [K]."""
     if len(weights) != network.depth or len(biases) != network.depth:
         raise DescriptionError(
             f"weights: {len(weights)} matrices and {len(biases)} vectors of biases for a network of {network.depth} "
             "layers; give one of each for every layer"
         )
     for number in range(1, network.depth + 1):
-        wanted = network.widths[number], network.widths[number - 1]
+        wanted = network.shape(number).weight_shape
         for name, values, shape in (
             (f"W{number}", weights[number - 1], wanted),
             (f"b{number}", biases[number - 1], wanted[:1]),
@@ -35,8 +35,13 @@ def check_shapes(network: Network, weights: Sequence[Array], biases: Sequence[Ar
             if np.shape(values) != shape:
                 raise DescriptionError(
                     f"weights of layer {number}: {name} has shape {list(np.shape(values))}, but the network "
-                    f"{'-'.join(map(str, network.widths))} needs {list(shape)}; load them into the network they are of"
+                    f"{_shown(network)} needs {list(shape)}; load them into the network they are of"
                 )
+
+
+def _shown(network: Network) -> str:
+    """Return a network's name, or its widths."""
+    return network.name if network.convolves and network.name else "-".join(map(str, network.widths))
 
 
 def save_weights(path: str | PathLike[str], weights: Sequence[Array], biases: Sequence[Array]) -> None:

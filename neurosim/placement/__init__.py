@@ -13,22 +13,28 @@ from neurosim.counts import IntArray
 from neurosim.errors import PlacementError
 from neurosim.feedback import draw_feedback
 from neurosim.networks import Network
-from neurosim.placement.apportion import apportion, core_order, slice_starts
-from neurosim.placement.memory import RuleMemory, error_layers, outputs_held, trained_layers, used_outputs
+from neurosim.placement.apportion import EMPTY, apportion, core_order
+from neurosim.placement.cuts import LayerCut, overlaps, row_ranges, slice_starts
+from neurosim.placement.memory import RuleMemory, error_layers, outputs_held, trained_layers
+from neurosim.placement.partition import Partition
 from neurosim.recipes import Recipe
 from neurosim.rules import Rule
 
 __all__ = [
+    "LayerCut",
+    "Partition",
     "Placement",
     "core_order",
     "error_layers",
     "outputs_held",
+    "overlaps",
     "place",
+    "place_on",
     "place_together",
+    "row_ranges",
     "slice_starts",
     "stored_bits",
     "trained_layers",
-    "used_outputs",
     "with_connections",
 ]
 
@@ -37,18 +43,26 @@ __all__ = [
 class Placement:
     """Slices of neurons on cores, the microbatch, and the memory each core needs.
 
-    ``cores[l]`` are the core numbers of layer l (1..L; entry 0 is empty) in slice order, ``starts[l]`` [c_l + 1] the
-    neurons at which its slices begin; ``connections[l]`` [n_l, s] the outputs that feed each hidden neuron of a
-    sparse rule; ``neuron_bits`` and ``synapse_bits`` [cores] what is stored.
+    ``partition`` says which cores hold which slices of layers 1..L; ``connections[l]`` [n_l, s] the outputs that feed
+    each hidden neuron of a sparse rule; ``neuron_bits`` and ``synapse_bits`` [cores] what is stored.
     """
 
     chip: Chip
-    cores: tuple[IntArray, ...]
-    starts: tuple[IntArray, ...]
+    partition: Partition
     microbatch: int
     connections: dict[int, IntArray]
     neuron_bits: IntArray
     synapse_bits: IntArray
+
+    @property
+    def cores(self) -> tuple[IntArray, ...]:
+        """Core numbers of layers 1..L in slice order; entry 0 is empty."""
+        return self.partition.cores
+
+    @property
+    def cuts(self) -> tuple[LayerCut, ...]:
+        """How layers 1..L are cut; entry 0 stands for the input."""
+        return self.partition.cuts
 
     @property
     def cores_per_layer(self) -> list[int]:
@@ -59,10 +73,6 @@ class Placement:
     def cores_used(self) -> int:
         """How many different cores hold neurons."""
         return len(np.unique(np.concatenate(self.cores[1:])))
-
-    def sizes(self, layer: int) -> IntArray:
-        """Neurons of each slice of ``layer`` [c_l]."""
-        return np.diff(self.starts[layer])
 
 
 def place(network: Network, rule: Rule, chip: Chip, recipe: Recipe) -> Placement:
@@ -82,58 +92,73 @@ def place_together(network: Network, rules: Sequence[Rule], chip: Chip, recipe: 
     """
     connections = [_draw_connections(network, rule, recipe) for rule in rules]
     memories = [RuleMemory(network, rule, chip, recipe, found) for rule, found in zip(rules, connections, strict=True)]
-    cores, starts = apportion(network, chip, memories)
-    microbatch = _choose_microbatch(memories, cores, starts, chip, recipe)
-    placements = []
-    for memory, found in zip(memories, connections, strict=True):
-        neuron_bits, synapse_bits = memory.bits(cores, starts, microbatch)
-        placements.append(Placement(chip, cores, starts, microbatch, found, neuron_bits, synapse_bits))
-    return placements
+    partition = apportion(network, chip, memories)
+    microbatch = _choose_microbatch(memories, partition, chip, recipe)
+    return [
+        Placement(chip, partition, microbatch, found, *memory.bits(partition, microbatch))
+        for memory, found in zip(memories, connections, strict=True)
+    ]
 
 
 def _draw_connections(network: Network, rule: Rule, recipe: Recipe) -> dict[int, IntArray]:
     """Return which outputs feed each neuron of every hidden layer of a sparse rule."""
     if not rule.sparse:
         return {}
-    drawn = draw_feedback(network.widths, rule, seed=recipe.seed)
+    drawn = draw_feedback(network, rule, seed=recipe.seed)
     return {
         layer: matrix.index for layer, matrix in enumerate(drawn, 1) if matrix is not None and matrix.index is not None
     }
 
 
 def stored_bits(network: Network, rule: Rule, placement: Placement, recipe: Recipe) -> dict[str, int]:
-    """Return the bits that all cores keep together, by what they are: the memory that a rule asks for."""
+    """Return the bits that all cores keep together, by what they are: the memory that a rule asks for.
+
+    "copies" are the weights and biases that tiles of a convolution hold beside their owner's.
+    """
     memory = RuleMemory(network, rule, placement.chip, recipe, placement.connections)
-    accumulate = placement.microbatch < recipe.batch_size
-    bits = dict.fromkeys(("weights", "gradient_accumulators", "optimizer_state", "feedback", "mirror", "biases"), 0)
+    names = ("weights", "gradient_accumulators", "optimizer_state", "feedback", "mirror", "biases", "copies")
+    bits = dict.fromkeys(names, 0)
     widths = placement.chip.widths
     for layer in range(1, network.depth + 1):
-        units = network.widths[layer]
-        learned = units * (network.widths[layer - 1] + 1) * memory.trained[layer]
-        bits["weights"] += units * network.widths[layer - 1] * widths.weight_bits
-        bits["biases"] += units * widths.bias_bits
-        bits["gradient_accumulators"] += learned * accumulate * widths.accumulator_bits
+        shape, cut = network.shape(layer), placement.cuts[layer]
+        learned = (shape.weights + shape.channels) * memory.trained[layer]
+        own = shape.weights * widths.weight_bits, shape.channels * widths.bias_bits
+        bits["weights"] += own[0]
+        bits["biases"] += own[1]
+        bits["copies"] += (cut.tiles - 1) * sum(own)
+        accumulate = memory.accumulates(cut, placement.microbatch)
+        bits["gradient_accumulators"] += cut.tiles * learned * accumulate * widths.accumulator_bits
         bits["optimizer_state"] += learned * memory.states * widths.state_bits
-        bits["feedback"] += units * memory.feedback_bits(layer)
-        bits["mirror"] += units * memory.mirror_bits(layer)
+        bits["feedback"] += int(memory.feedback_bits(layer, cut).sum())
+        bits["mirror"] += int(memory.mirror_bits(layer, cut).sum())
     total = int(placement.neuron_bits.sum() + placement.synapse_bits.sum())
     return bits | {"activations_and_errors": total - sum(bits.values())}
 
 
 def place_on(
-    network: Network, rule: Rule, chip: Chip, recipe: Recipe, *, cores: Sequence[Sequence[int]], microbatch: int
+    network: Network,
+    rule: Rule,
+    chip: Chip,
+    recipe: Recipe,
+    *,
+    cores: Sequence[Sequence[int]],
+    microbatch: int,
+    tiles: Sequence[int] = (),
 ) -> Placement:
     """Return the placement of layers 1..L on the given cores, in slice order, with ``microbatch`` samples in flight.
 
-    A core may serve several layers. Unlike ``place`` this checks nothing: ``neuron_bits`` and ``synapse_bits`` say what
-    would be stored, whether the chip has room for it or not.
+    ``tiles`` are the tiles of rows of each layer (default: 1), of which each has the same slices of channels. A core
+    may serve several layers. Unlike ``place`` this checks nothing: ``neuron_bits`` and ``synapse_bits`` say what would
+    be stored, whether the chip has room for it or not.
     """
     empty = np.zeros(0, dtype=np.int64)
     owners = (empty, *(np.array(own, dtype=np.int64) for own in cores))
-    starts = (empty, *(slice_starts(units, len(own)) for units, own in zip(network.widths[1:], cores, strict=True)))
+    rows = tiles or [1] * network.depth
+    cuts = [LayerCut(shape, len(own) // t, t) for shape, own, t in zip(network.shapes, cores, rows, strict=True)]
+    partition = Partition(network, owners, (EMPTY, *cuts))
     connections = _draw_connections(network, rule, recipe)
-    bits = RuleMemory(network, rule, chip, recipe, connections).bits(owners, starts, microbatch)
-    return Placement(chip, owners, starts, microbatch, connections, *bits)
+    bits = RuleMemory(network, rule, chip, recipe, connections).bits(partition, microbatch)
+    return Placement(chip, partition, microbatch, connections, *bits)
 
 
 def with_connections(placement: Placement, connections: dict[int, IntArray]) -> Placement:
@@ -143,8 +168,7 @@ def with_connections(placement: Placement, connections: dict[int, IntArray]) -> 
 
 def _choose_microbatch(
     memories: Sequence[RuleMemory],
-    cores: Sequence[IntArray],
-    starts: Sequence[IntArray],
+    partition: Partition,
     chip: Chip,
     recipe: Recipe,
 ) -> int:
@@ -158,16 +182,16 @@ def _choose_microbatch(
         return recipe.batch_size
     most = min(recipe.batch_size, chip.core.lanes[0] * chip.core.accumulators_per_lane)
     if recipe.microbatch != "auto":
-        return _check_microbatch(recipe.microbatch, most, memories, cores, starts)
+        return _check_microbatch(recipe.microbatch, most, memories, partition)
 
     def too_many(microbatch: int) -> bool:
-        return any(_overfull(memory, cores, starts, microbatch) is not None for memory in memories)
+        return any(_overfull(memory, partition, microbatch) is not None for memory in memories)
 
     # A whole batch needs no gradient accumulators; below it every sample more needs more.
     found = most if not too_many(most) else bisect_left(range(1, most), True, key=too_many)
     if found:
         return found
-    reasons = (_overfull(memory, cores, starts, 1) for memory in memories)
+    reasons = (_overfull(memory, partition, 1) for memory in memories)
     reason = next(found for found in reasons if found is not None)
     raise PlacementError(f"{reason} even with one sample in flight; use larger memories, more cores or fewer neurons")
 
@@ -176,8 +200,7 @@ def _check_microbatch(
     microbatch: int,
     most: int,
     memories: Sequence[RuleMemory],
-    cores: Sequence[IntArray],
-    starts: Sequence[IntArray],
+    partition: Partition,
 ) -> int:
     if microbatch > most:
         chip, batch = memories[0].chip, memories[0].recipe.batch_size
@@ -187,17 +210,17 @@ def _check_microbatch(
             f"accumulators each); use a smaller microbatch or 'auto'"
         )
     for memory in memories:
-        reason = _overfull(memory, cores, starts, microbatch)
+        reason = _overfull(memory, partition, microbatch)
         if reason is not None:
             raise PlacementError(f"microbatch = {microbatch}: {reason}; use a smaller microbatch or 'auto'")
     return microbatch
 
 
-def _overfull(memory: RuleMemory, cores: Sequence[IntArray], starts: Sequence[IntArray], microbatch: int) -> str | None:
+def _overfull(memory: RuleMemory, partition: Partition, microbatch: int) -> str | None:
     """Return a sentence on the fullest core if some core does not fit, else None."""
     chip = memory.chip
     found = zip(
-        memory.bits(cores, starts, microbatch),
+        memory.bits(partition, microbatch),
         ("neuron", "synapse"),
         (chip.core.neuron_memory, chip.core.synapse_memory),
         strict=True,
@@ -205,7 +228,7 @@ def _overfull(memory: RuleMemory, cores: Sequence[IntArray], starts: Sequence[In
     for bits, name, room in found:
         core = int(bits.argmax())
         if bits[core] > 8 * room.capacity_bytes:
-            layers = [str(layer) for layer in range(1, len(cores)) if core in cores[layer]]
+            layers = [str(layer) for layer in range(1, partition.depth + 1) if core in partition.cores[layer]]
             return (
                 f"core {core} (layer {', '.join(layers)} of {memory.network.name!r} under {memory.rule.name!r}) needs "
                 f"{-(-int(bits[core]) // 8)} bytes of {name} memory and chip {chip.name!r} has {room.capacity_bytes}"

@@ -5,22 +5,17 @@ from __future__ import annotations
 import itertools
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from neurosim.chips import Chip
 from neurosim.counts import IntArray
 from neurosim.errors import PlacementError
-from neurosim.networks import Network
+from neurosim.networks import LayerShape, Network, dense_shape
+from neurosim.placement.cuts import LayerCut
 from neurosim.placement.memory import RuleMemory
-
-
-def slice_starts(neurons: int, cores: int) -> IntArray:
-    """Return the cuts of ``neurons`` into ``cores`` slices that differ by at most one, larger first [cores + 1]."""
-    base, larger = divmod(neurons, cores)
-    sizes = np.full(cores, base, dtype=np.int64)
-    sizes[:larger] += 1
-    return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+from neurosim.placement.partition import Partition
 
 
 def core_order(chip: Chip) -> IntArray:
@@ -33,118 +28,167 @@ def core_order(chip: Chip) -> IntArray:
     return (routers[:, None] * per_router + np.arange(per_router)).ravel().astype(np.int64)
 
 
-def apportion(
-    network: Network, chip: Chip, memories: Sequence[RuleMemory]
-) -> tuple[tuple[IntArray, ...], tuple[IntArray, ...]]:
-    """Return, by layer, the cores and the neurons at which their slices begin; with few cores, layers share one.
+EMPTY = LayerCut(dense_shape(1, 1), 1)
+"""Stands for the input, which no core holds, where layers are counted from 1."""
+
+
+@dataclass(frozen=True)
+class CoreCounts:
+    """The numbers of cores that a layer may have: up to one a neuron, or tiles x slices of channels.
+
+    From ``least`` on, all that are a whole number of channel slices in each of at least ``least_tiles`` tiles.
+    """
+
+    shape: LayerShape
+    least: int = 1
+    least_tiles: int = 1
+
+    def cut(self, cores: int) -> LayerCut:
+        """Return how the layer is cut over ``cores`` cores, or as many of them as can be used."""
+        tiles = max(self.least_tiles, -(-cores // self.shape.channels))
+        return LayerCut(self.shape, max(1, cores // tiles), tiles)
+
+    def usable(self, cores: int) -> int:
+        """Return the largest number of cores, at most ``cores`` and at least ``least``, that a cut leaves none of."""
+        smaller = range(min(cores, self.most), self.least, -1)
+        return next((found for found in smaller if self.cut(found).slices == found), self.least)
+
+    @property
+    def most(self) -> int:
+        """A core for every neuron, or for every channel in every row."""
+        return self.shape.channels * self.shape.outputs.rows
+
+    def after(self, cores: int) -> int | None:
+        """Return the next larger number, or None."""
+        larger = range(cores + 1, min(self.most, cores + self.shape.outputs.rows) + 1)
+        return next((found for found in larger if self.usable(found) == found), None)
+
+    def before(self, cores: int) -> int | None:
+        """Return the next smaller number, or None."""
+        return self.usable(cores - 1) if cores > self.least else None
+
+
+def apportion(network: Network, chip: Chip, memories: Sequence[RuleMemory]) -> Partition:
+    """Return the cores of every layer and how each is cut over them; with few cores, layers share one.
 
     Raises:
-        PlacementError: the layers need more cores than the chip has, or one neuron is too large for a core.
+        PlacementError: the layers need more cores than the chip has, or one neuron or row is too large for a core.
     """
     order = core_order(chip)
-    widths = network.widths
     empty = np.zeros(0, dtype=np.int64)
+    macs = [shape.macs for shape in network.shapes]
     if chip.cores < network.depth:
-        owner = share_cores(_forward_macs(widths), chip.cores)
-        cores = (empty, *(order[core : core + 1] for core in owner))
-        return cores, (empty, *(slice_starts(units, 1) for units in widths[1:]))
-    counts = apportion_counts(network, chip, memories)
-    ends = np.cumsum([0, *counts])
-    cores = (empty, *(order[ends[i] : ends[i + 1]] for i in range(len(counts))))
-    return cores, (empty, *(slice_starts(units, c) for units, c in zip(widths[1:], counts, strict=True)))
+        owner = share_cores(macs, chip.cores)
+        cuts = tuple(LayerCut(shape, 1) for shape in network.shapes)
+        return Partition(network, (empty, *(order[core : core + 1] for core in owner)), (EMPTY, *cuts))
+    cuts = apportion_cuts(network, chip, memories)
+    ends = np.cumsum([0, *(cut.slices for cut in cuts)])
+    cores = (empty, *(order[ends[i] : ends[i + 1]] for i in range(len(cuts))))
+    return Partition(network, cores, (EMPTY, *cuts))
 
 
-def _forward_macs(widths: Sequence[int]) -> list[int]:
-    return [widths[layer] * widths[layer - 1] for layer in range(1, len(widths))]
-
-
-def apportion_counts(network: Network, chip: Chip, memories: Sequence[RuleMemory]) -> list[int]:
-    """c_l by quota of forward MACs, not below what the memories need, not above the layer's neurons."""
-    widths, cores = network.widths, chip.cores
-    macs = _forward_macs(widths)
+def apportion_cuts(network: Network, chip: Chip, memories: Sequence[RuleMemory]) -> tuple[LayerCut, ...]:
+    """c_l by quota of forward MACs, not below what the memories need, not above what the layer can use."""
+    cores, macs = chip.cores, [shape.macs for shape in network.shapes]
     total = sum(macs)
-    least = [_cores_needed(layer, chip, memories) for layer in range(1, network.depth + 1)]
+    allowed = [_core_counts(network, layer, chip, memories) for layer in range(1, network.depth + 1)]
+    least = [counts.least for counts in allowed]
     if sum(least) > cores:
         raise PlacementError(
             f"network {network.name!r} on chip {chip.name!r}: the layers need {least} cores with one sample in flight, "
             f"{sum(least)} together, and the chip has {cores}; use a chip with more cores or larger memories"
         )
-    counts = [
-        min(units, max(low, cores * share // total)) for units, low, share in zip(widths[1:], least, macs, strict=True)
-    ]
-    while sum(counts) < cores:
-        open_layers = [i for i, units in enumerate(widths[1:]) if counts[i] < units]
-        if not open_layers:
-            break
-        counts[max(open_layers, key=lambda i: (cores * macs[i] - counts[i] * total, -i))] += 1
+    counts = [each.usable(cores * share // total) for each, share in zip(allowed, macs, strict=True)]
     while sum(counts) > cores:
-        closed = [i for i in range(len(counts)) if counts[i] > least[i]]
-        counts[max(closed, key=lambda i: (counts[i] * total - cores * macs[i], i))] -= 1
-    return counts
+        steps = {i: step for i, each in enumerate(allowed) if (step := each.before(counts[i])) is not None}
+        chosen = max(steps, key=lambda i: (counts[i] * total - cores * macs[i], i))
+        counts[chosen] = steps[chosen]
+    while (left := cores - sum(counts)) > 0:
+        steps = {i: step for i, each in enumerate(allowed) if (step := each.after(counts[i])) is not None}
+        steps = {i: step for i, step in steps.items() if step - counts[i] <= left}
+        if not steps:
+            break
+        chosen = max(steps, key=lambda i: (cores * macs[i] - counts[i] * total, -i))
+        counts[chosen] = steps[chosen]
+    return tuple(each.cut(count) for each, count in zip(allowed, counts, strict=True))
 
 
-def _cores_needed(layer: int, chip: Chip, memories: Sequence[RuleMemory]) -> int:
-    """Fewest cores on which the layer fits for every rule with one sample in flight."""
+def _core_counts(network: Network, layer: int, chip: Chip, memories: Sequence[RuleMemory]) -> CoreCounts:
+    """Return how many cores a layer may have so that it fits for every rule with one sample in flight."""
+    shape = network.shape(layer)
     if chip.behind_channel:
-        return 1
-    return max(least_cores(memory, layer) for memory in memories)
+        return CoreCounts(shape)
+    tiles = max(least_tiles(memory, layer) for memory in memories)
+    return CoreCounts(shape, tiles * max(least_slices(memory, layer, tiles) for memory in memories), tiles)
 
 
-def least_cores(memory: RuleMemory, layer: int) -> int:
-    """Return the fewest cores whose memories hold ``layer`` alone with one sample in flight.
+def least_tiles(memory: RuleMemory, layer: int) -> int:
+    """Return the fewest tiles of rows with which cores of one channel hold ``layer`` with one sample in flight.
 
     Raises:
-        PlacementError: one neuron is too large for a core.
+        PlacementError: one neuron, or one row of one channel, is too large for a core.
     """
-    chip, units = memory.chip, memory.widths[layer]
-    accumulate = memory.recipe.batch_size > 1
-    synapse_room = 8 * chip.core.synapse_memory.capacity_bytes
-    neuron_room = 8 * chip.core.neuron_memory.capacity_bytes
-    synapse_each = memory.synapse_bits_per_neuron(layer, accumulate)
-    largest_slice = min(units, synapse_room // synapse_each)
-    if largest_slice > 0:
-        counts = range(-(-units // largest_slice), units + 1)
-        found = _first_that_fits(memory, layer, counts, neuron_room, accumulate)
-        if found is not None:
-            return found
-    short = "synapse" if synapse_each > synapse_room else "neuron"
-    need = synapse_each if short == "synapse" else _slice_neuron_bits(memory, layer, units, accumulate)
-    room = synapse_room if short == "synapse" else neuron_room
+    shape = memory.network.shape(layer)
+    for tiles in range(1, shape.outputs.rows + 1):
+        if _fits(memory, layer, LayerCut(shape, shape.channels, tiles)):
+            return tiles
+    smallest = LayerCut(shape, shape.channels, shape.outputs.rows)
+    neuron, synapse = (int(bits.max()) for bits in _slice_bits(memory, layer, smallest))
+    rooms = _rooms(memory)
+    short, need, room = ("synapse", synapse, rooms[1]) if synapse > rooms[1] else ("neuron", neuron, rooms[0])
+    smaller = "fewer channels before it" if shape.convolves else f"a narrower layer {layer - 1}"
     raise PlacementError(
-        f"layer {layer} of {memory.network.name!r} under {memory.rule.name!r} on chip {chip.name!r}: one neuron needs "
-        f"{-(-need // 8)} bytes of {short} memory and a core has {room // 8}; "
-        f"use a core with a larger {short} memory or a narrower layer {layer - 1}"
+        f"layer {layer} of {memory.network.name!r} under {memory.rule.name!r} on chip {memory.chip.name!r}: one "
+        f"{'row of one channel' if shape.convolves else 'neuron'} needs {-(-need // 8)} bytes of {short} memory and a "
+        f"core has {room // 8}; use a core with a larger {short} memory or {smaller}"
     )
 
 
-def _first_that_fits(memory: RuleMemory, layer: int, counts: range, room: int, accumulate: bool) -> int | None:
-    """Return the first of ``counts`` cores on whose neuron memories the layer fits.
+def least_slices(memory: RuleMemory, layer: int, tiles: int) -> int:
+    """Return the fewest slices of channels with which ``layer`` in ``tiles`` tiles fits with one sample in flight.
 
     More cores need less each, so that bisection finds it; but where connections are sparse, the outputs that a slice
     is fed by depend on where it is cut, and only what does not hang on them can be bisected.
     """
-    units = memory.widths[layer]
-    if layer not in memory.connections:
-        at = bisect_left(counts, True, key=lambda c: _slice_neuron_bits(memory, layer, c, accumulate) <= room)
-        return counts[at] if at < len(counts) else None
-    widths = memory.chip.widths
-    sample_bits = widths.activation_bits + memory.errors[layer] * widths.error_bits
-    own_bits = memory.static_neuron_bits(layer, accumulate) + memory.recipe.microbatches_in_flight * sample_bits
-    at = bisect_left(counts, True, key=lambda c: -(-units // c) * own_bits <= room)
-    return next((c for c in counts[at:] if _slice_neuron_bits(memory, layer, c, accumulate) <= room), None)
+    shape = memory.network.shape(layer)
+    counts = range(1, shape.channels + 1)
+    sparse = layer in memory.connections
+    at = bisect_left(counts, True, key=lambda c: _fits(memory, layer, LayerCut(shape, c, tiles), received=not sparse))
+    return next(c for c in counts[at:] if not sparse or _fits(memory, layer, LayerCut(shape, c, tiles)))
 
 
-def _slice_neuron_bits(memory: RuleMemory, layer: int, cores_of_layer: int, accumulate: bool) -> int:
-    """Neuron memory bits of the fullest core when ``layer`` alone is cut over so many cores (m = 1)."""
-    counts = [1] * memory.network.depth
-    counts[layer - 1] = cores_of_layer
-    # Every layer gets cores of its own, numbered from 0: they need not exist on the chip to be measured.
-    ends = np.cumsum([0, *counts])
-    cores = [np.zeros(0, np.int64), *(np.arange(ends[i], ends[i + 1]) for i in range(len(counts)))]
-    starts = [np.zeros(0, np.int64), *(slice_starts(u, c) for u, c in zip(memory.widths[1:], counts, strict=True))]
-    per_sample = memory.sample_bits(cores, starts, int(ends[-1]))[cores[layer]]
-    fixed = np.diff(starts[layer]) * memory.static_neuron_bits(layer, accumulate)
-    return int((fixed + memory.recipe.microbatches_in_flight * per_sample).max())
+def _rooms(memory: RuleMemory) -> tuple[int, int]:
+    """Bits of a core's neuron memory and synapse memory."""
+    core = memory.chip.core
+    return 8 * core.neuron_memory.capacity_bytes, 8 * core.synapse_memory.capacity_bytes
+
+
+def _fits(memory: RuleMemory, layer: int, cut: LayerCut, *, received: bool = True) -> bool:
+    """Whether every core holds its slice with one sample in flight."""
+    found = zip(_slice_bits(memory, layer, cut, received=received), _rooms(memory), strict=True)
+    return all(int(bits.max()) <= room for bits, room in found)
+
+
+def _slice_bits(memory: RuleMemory, layer: int, cut: LayerCut, *, received: bool = True) -> tuple[IntArray, IntArray]:
+    """Neuron and synapse memory bits of the cores when ``layer`` is alone on them and cut so, at m = 1 [c_l].
+
+    ``received`` says whether the output errors that arrive take room.
+    """
+    partition = _alone(memory.network, layer, cut)
+    accumulate = memory.accumulates(cut, 1)
+    per_sample = memory.sample_bits(partition, layer)
+    if received and memory.rule.shares_source:
+        per_sample = per_sample + memory.received_alone(layer, cut)
+    neuron = memory.fixed_bits(layer, cut, accumulate) + memory.recipe.microbatches_in_flight * per_sample
+    return neuron, memory.synapse_bits(layer, cut, accumulate)
+
+
+def _alone(network: Network, layer: int, cut: LayerCut) -> Partition:
+    """Return a partition in which ``layer`` shares its cores, numbered from 0, with no other layer."""
+    elsewhere = np.array([-1], dtype=np.int64)
+    cores, cuts = [elsewhere] * (network.depth + 1), [EMPTY] * (network.depth + 1)
+    cores[layer], cuts[layer] = np.arange(cut.slices, dtype=np.int64), cut
+    return Partition(network, tuple(cores), tuple(cuts))
 
 
 def share_cores(macs: Sequence[int], cores: int) -> list[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -10,6 +10,8 @@ from neurosim.chips import Chip
 from neurosim.counts import SIGN_BITS, IntArray, index_bits
 from neurosim.networks import Network
 from neurosim.networks.optimizers import OPTIMIZERS
+from neurosim.placement.cuts import LayerCut
+from neurosim.placement.partition import Partition
 from neurosim.recipes import Recipe
 from neurosim.rules import Rule
 
@@ -17,7 +19,9 @@ from neurosim.rules import Rule
 def trained_layers(network: Network, rule: Rule) -> list[bool]:
     """Return, for l = 0..L, whether layer l is updated (entry 0 is False)."""
     hidden = rule.error != "none"
-    flags = [layer.trainable and (hidden or number == network.depth) for number, layer in enumerate(network.layers, 1)]
+    flags = [
+        layer.trainable and (hidden or number == network.depth) for number, layer in enumerate(network.weighted, 1)
+    ]
     return [False, *flags]
 
 
@@ -45,110 +49,155 @@ class RuleMemory:
         self.errors = error_layers(network, rule)
         self.states = OPTIMIZERS[recipe.optimizer].state_words
 
-    def bits(self, cores: Sequence[IntArray], starts: Sequence[IntArray], microbatch: int) -> tuple[IntArray, IntArray]:
+    def bits(self, partition: Partition, microbatch: int) -> tuple[IntArray, IntArray]:
         """Return (neuron memory bits, synapse memory bits) of every core of the chip, int64 [cores] each."""
         neuron = np.zeros(self.chip.cores, dtype=np.int64)
         synapse = np.zeros(self.chip.cores, dtype=np.int64)
-        accumulate = microbatch < self.recipe.batch_size
+        in_flight = self.recipe.microbatches_in_flight * microbatch
         for layer in range(1, self.network.depth + 1):
-            sizes = np.diff(starts[layer])
-            synapse[cores[layer]] += sizes * self.synapse_bits_per_neuron(layer, accumulate)
-            neuron[cores[layer]] += sizes * self.static_neuron_bits(layer, accumulate)
-        per_sample = self.sample_bits(cores, starts, self.chip.cores)
-        neuron += self.recipe.microbatches_in_flight * microbatch * per_sample
+            cores, cut = partition.cores[layer], partition.cut(layer)
+            accumulate = self.accumulates(cut, microbatch)
+            synapse[cores] += self.synapse_bits(layer, cut, accumulate)
+            neuron[cores] += self.fixed_bits(layer, cut, accumulate) + in_flight * self.sample_bits(partition, layer)
+        if self.rule.shares_source:
+            neuron += in_flight * self.received_bits(partition, self.chip.cores)
         return neuron, synapse
 
-    def static_neuron_bits(self, layer: int, accumulate: bool) -> int:
-        """Bits of a neuron's bias, its optimizer state and its gradient accumulator."""
-        widths = self.chip.widths
-        learned = self.states * widths.state_bits + accumulate * widths.accumulator_bits
-        return widths.bias_bits + (learned if self.trained[layer] else 0)
+    def accumulates(self, cut: LayerCut, microbatch: int) -> bool:
+        """Whether gradients are kept in memory: over microbatches, or because the copies of a filter sum theirs."""
+        return microbatch < self.recipe.batch_size or cut.tiled
 
-    def synapse_bits_per_neuron(self, layer: int, accumulate: bool) -> int:
-        """Bits of a neuron's weights with their state and accumulators, its feedback and its mirror."""
-        widths = self.chip.widths
-        learned = self.states * widths.state_bits + accumulate * widths.accumulator_bits
-        forward = self.widths[layer - 1] * (widths.weight_bits + (learned if self.trained[layer] else 0))
-        return forward + self.feedback_bits(layer) + self.mirror_bits(layer)
+    def fixed_bits(self, layer: int, cut: LayerCut, accumulate: bool) -> IntArray:
+        """Neuron memory bits of biases, with state at owners and accumulators, and of the line buffer [c_l]."""
+        return cut.channels * self._learned_bits(
+            layer, cut, self.chip.widths.bias_bits, accumulate
+        ) + self._line_buffer(layer)
 
-    def feedback_bits(self, layer: int) -> int:
-        """Bits of stored feedback (values and indices) beside a neuron of ``layer``."""
-        rule, depth = self.rule, self.network.depth
-        if rule.feedback.storage == "generated":
+    def _learned_bits(self, layer: int, cut: LayerCut, own_bits: int, accumulate: bool) -> IntArray:
+        """Bits of one weight or bias of each slice [c_l]: itself, its accumulator and, at its owner, its state."""
+        widths, trained = self.chip.widths, self.trained[layer]
+        bits = own_bits + trained * accumulate * widths.accumulator_bits
+        return np.asarray(bits + (cut.tile == 0) * trained * self.states * widths.state_bits, dtype=np.int64)
+
+    def _line_buffer(self, layer: int) -> int:
+        """Bits of the rows of a padded map that the taps of a filter are taken from."""
+        shape = self.network.shape(layer)
+        if not shape.convolves:
             return 0
-        feedback_bits = self.chip.widths.feedback_bits
+        columns = shape.columns.size + shape.columns.before + shape.columns.after
+        return shape.rows.kernel * columns * shape.inputs.channels * self.chip.widths.activation_bits
+
+    def synapse_bits(self, layer: int, cut: LayerCut, accumulate: bool) -> IntArray:
+        """Bits of each slice's weights with their state and accumulators, its feedback and its mirror [c_l]."""
+        each = self._learned_bits(layer, cut, self.chip.widths.weight_bits, accumulate)
+        forward = cut.channels * self.network.shape(layer).fan_in * each
+        return forward + self.feedback_bits(layer, cut) + self.mirror_bits(layer, cut)
+
+    def feedback_bits(self, layer: int, cut: LayerCut) -> IntArray:
+        """Bits of stored feedback (values and indices) beside each slice of ``layer`` [c_l]."""
+        rule, depth = self.rule, self.network.depth
+        none = np.zeros(cut.slices, dtype=np.int64)
+        if rule.feedback.storage == "generated":
+            return none
+        bits = self.chip.widths.feedback_bits
         if rule.matrix == "sign":
             if rule.feedback.magnitude != "once":
-                return 0
+                return none
             if rule.mirrored:
-                return self.widths[layer + 1] * feedback_bits if layer < depth and self.errors[layer] else 0
-            return self.widths[layer - 1] * feedback_bits if layer > 1 and self.errors[layer - 1] else 0
+                return self.next_matrix(layer, cut) * bits if layer < depth and self.errors[layer] else none
+            return cut.channels * self.network.shape(layer).fan_in * bits if self._carries_back(layer) else none
         if rule.matrix != "random" or layer == depth or not self.errors[layer]:
-            return 0
+            return none
         if rule.sparse:
             assert rule.feedback.connections is not None
-            return rule.feedback.connections * (feedback_bits + index_bits(self.widths[-1]))
-        return (self.widths[layer + 1] if rule.error == "next" else self.widths[-1]) * feedback_bits
+            return cut.units * rule.feedback.connections * (bits + index_bits(self.widths[-1]))
+        return (self.next_matrix(layer, cut) if rule.error == "next" else cut.units * self.widths[-1]) * bits
 
-    def mirror_bits(self, layer: int) -> int:
-        """Bits of the mirror of the next layer's weights, or of their signs, beside a neuron of ``layer``."""
+    def _carries_back(self, layer: int) -> bool:
+        """Whether the weights of ``layer`` take part in the error of the layer before."""
+        return layer > 1 and self.errors[layer - 1]
+
+    def next_matrix(self, layer: int, cut: LayerCut) -> IntArray:
+        """Values of a matrix shaped like W_(l+1) that belong to each slice of ``layer`` [c_l]."""
+        following = self.network.shape(layer + 1)
+        if following.convolves:
+            return cut.channels * following.channels * following.kernel_positions
+        return cut.units * following.channels
+
+    def mirror_bits(self, layer: int, cut: LayerCut) -> IntArray:
+        """Bits of the mirror of the next layer's weights, or of their signs, beside each slice of ``layer`` [c_l]."""
         if not self.rule.mirrored or layer == self.network.depth or not self.errors[layer]:
-            return 0
-        return self.widths[layer + 1] * (1 if self.rule.matrix == "sign" else self.chip.widths.weight_bits)
+            return np.zeros(cut.slices, dtype=np.int64)
+        return self.next_matrix(layer, cut) * (1 if self.rule.matrix == "sign" else self.chip.widths.weight_bits)
 
-    def sample_bits(self, cores: Sequence[IntArray], starts: Sequence[IntArray], total_cores: int) -> IntArray:
-        """Return the neuron memory bits that one sample in flight takes on each core [total_cores]."""
-        widths, depth = self.chip.widths, self.network.depth
-        total = np.zeros(total_cores, dtype=np.int64)
-        held = [np.zeros(total_cores, dtype=np.int64) for _ in range(depth + 1)]
-        for layer in range(1, depth + 1):
-            held[layer][cores[layer]] = np.diff(starts[layer])
-        for layer in range(1, depth + 1):
-            inputs = self.widths[layer - 1] - held[layer - 1][cores[layer]]
-            own = np.diff(starts[layer]) * (widths.activation_bits + self.errors[layer] * widths.error_bits)
-            total[cores[layer]] += inputs * widths.activation_bits + own
-            if layer < depth and self.errors[layer] and self.rule.partial_sums:
-                total[cores[layer]] += np.diff(starts[layer]) * widths.accumulator_bits
-                total[cores[layer + 1]] += self.widths[layer] * widths.accumulator_bits
-            if layer < depth and self.errors[layer] and self.rule.error == "next" and not self.rule.partial_sums:
-                received = self.widths[layer + 1] - held[layer + 1][cores[layer]]
-                total[cores[layer]] += received * widths.error_bits
-        if self.rule.shares_source:
-            self._add_output_errors(total, cores, starts)
-        return total
+    def sample_bits(self, partition: Partition, layer: int) -> IntArray:
+        """Neuron memory bits that one sample in flight takes on each slice of ``layer`` [c_l], output errors apart."""
+        widths, cut, error = self.chip.widths, partition.cut(layer), self.errors[layer]
+        shape = self.network.shape(layer)
+        inputs = partition.inputs(layer) - partition.inputs_here(layer)
+        total = (inputs + cut.map_units) * widths.activation_bits + cut.map_units * error * widths.error_bits
+        if shape.pool is not None:
+            total += self._pool_bits(partition, layer)
+        if self.rule.partial_sums:
+            if layer < self.network.depth and error:
+                total += cut.units * widths.accumulator_bits
+            if self._carries_back(layer):
+                total += partition.inputs(layer) * widths.accumulator_bits
+        elif self.rule.error == "next" and layer < self.network.depth and error:
+            total += (partition.errors(layer) - partition.errors_here(layer)) * widths.error_bits
+        return np.asarray(total, dtype=np.int64)
 
-    def _add_output_errors(self, total: IntArray, cores: Sequence[IntArray], starts: Sequence[IntArray]) -> None:
-        """Add the bits per sample of the output errors that each core received, once for all its hidden layers."""
-        bits = SIGN_BITS if self.rule.error == "output-sign" else self.chip.widths.error_bits
-        used = used_outputs(self.widths, self.errors, cores, starts, self.connections)
-        local = outputs_held(self.widths[-1], cores[-1], starts[-1])
+    def _pool_bits(self, partition: Partition, layer: int) -> IntArray:
+        """Bits of a sample's pooled values, places and errors, and of what its windows share with other tiles [c_l]."""
+        widths, cut, shape = self.chip.widths, partition.cut(layer), self.network.shape(layer)
+        place = self.network.argmax_bits if shape.pool is not None and shape.pool.kind == "max_pool" else 0
+        halo = partition.map_halo(layer).sum(axis=0)[cut.tile] * shape.map.columns * cut.channels
+        bits = (cut.units + halo) * widths.activation_bits
+        if self.errors[layer]:
+            windows = partition.window_halo(layer).sum(axis=0)[cut.tile] * shape.outputs.columns * cut.channels
+            bits += (cut.units + windows) * (widths.error_bits + place)
+        return np.asarray(bits)
+
+    def received_bits(self, partition: Partition, cores: int) -> IntArray:
+        """Bits a sample of the output errors that each core received, once for all its hidden layers [cores]."""
+        total = np.zeros(cores, dtype=np.int64)
+        hidden = [layer for layer in range(1, self.network.depth) if self.errors[layer]]
+        if not self.rule.sparse:
+            for layer in hidden:
+                total[partition.cores[layer]] = self.widths[-1]
+            last = partition.cores[-1]
+            total[last] -= np.where(total[last] > 0, partition.cuts[-1].channels, 0)
+            return total * self._source_bits
+        used: dict[int, frozenset[int]] = {}
+        for layer in hidden:
+            for core, outputs in zip(
+                partition.cores[layer].tolist(), self._used(layer, partition.cut(layer)), strict=True
+            ):
+                used[core] = used.get(core, frozenset()) | outputs
+        local = outputs_held(partition)
         for core, outputs in used.items():
-            total[core] += len(outputs - local.get(core, frozenset())) * bits
+            total[core] = len(outputs - local.get(core, frozenset()))
+        return total * self._source_bits
+
+    def received_alone(self, layer: int, cut: LayerCut) -> IntArray:
+        """Bits a sample of the output errors that each slice received, no other layer being on its core [c_l]."""
+        if layer == self.network.depth or not self.errors[layer]:
+            return np.zeros(cut.slices, dtype=np.int64)
+        if not self.rule.sparse:
+            return np.full(cut.slices, self.widths[-1] * self._source_bits, dtype=np.int64)
+        return np.array([len(outputs) for outputs in self._used(layer, cut)], dtype=np.int64) * self._source_bits
+
+    @property
+    def _source_bits(self) -> int:
+        return SIGN_BITS if self.rule.error == "output-sign" else self.chip.widths.error_bits
+
+    def _used(self, layer: int, cut: LayerCut) -> Iterator[frozenset[int]]:
+        """Yield the output errors that each slice of a sparse layer is fed by."""
+        for number in range(cut.slices):
+            yield frozenset(np.unique(self.connections[layer][cut.unit_numbers(number)]).tolist())
 
 
-def outputs_held(outputs: int, cores: IntArray, starts: IntArray) -> dict[int, frozenset[int]]:
-    """Return which of the ``outputs`` errors each core of the last layer computes itself."""
-    assert starts[-1] == outputs
-    return {int(core): frozenset(range(starts[i], starts[i + 1])) for i, core in enumerate(cores)}
-
-
-def used_outputs(
-    widths: Sequence[int],
-    errors: Sequence[bool],
-    cores: Sequence[IntArray],
-    starts: Sequence[IntArray],
-    connections: dict[int, IntArray],
-) -> dict[int, frozenset[int]]:
-    """Return which output errors each core uses for all its hidden layers (all of them where B is dense)."""
-    used: dict[int, frozenset[int]] = {}
-    everything = frozenset(range(widths[-1]))
-    for layer in range(1, len(widths) - 1):
-        if not errors[layer]:
-            continue
-        for number, core in enumerate(cores[layer]):
-            outputs = everything
-            if layer in connections:
-                rows = connections[layer][starts[layer][number] : starts[layer][number + 1]]
-                outputs = frozenset(np.unique(rows).tolist())
-            used[int(core)] = used.get(int(core), frozenset()) | outputs
-    return used
+def outputs_held(partition: Partition) -> dict[int, frozenset[int]]:
+    """Return which of the n_L output errors each core of the last layer computes itself."""
+    starts = partition.cuts[-1].channel_starts
+    return {int(core): frozenset(range(starts[i], starts[i + 1])) for i, core in enumerate(partition.cores[-1])}

@@ -55,12 +55,22 @@ def build_edges(layout: Layout, task_of: TaskOf, local: list[IntArray]) -> Edges
 def _within_microbatch(layout: Layout, task_of: TaskOf) -> Iterator[IntArray]:
     for layer in range(1, layout.depth + 1):
         cores = layout.cores(layer)
-        if layout.errors[layer]:
-            yield _pairs(task_of["forward", layer][cores], task_of["error", layer][cores])
+
+        def on(kind: str, of: int, cores: IntArray = cores) -> IntArray:
+            return task_of[kind, of][cores]
+
+        if layout.pooled(layer):
+            yield _pairs(on("forward", layer), on("pool", layer))
+        if not layout.errors[layer]:
+            continue
+        yield _pairs(on(layout.forward_end(layer), layer), on("error", layer))
+        ended = on(layout.error_end(layer), layer)
+        if layout.pooled(layer):
+            yield _pairs(on("error", layer), ended)
         if layout.trained[layer]:
-            yield _pairs(task_of["error", layer][cores], task_of["update", layer][cores])
+            yield _pairs(ended, on("update", layer))
         if ("product", layer - 1) in task_of:
-            yield _pairs(task_of["error", layer][cores], task_of["product", layer - 1][cores])
+            yield _pairs(ended, on("product", layer - 1))
 
 
 def _last_reads(layout: Layout, task_of: TaskOf) -> Iterator[tuple[IntArray, int]]:
@@ -110,7 +120,8 @@ def _own_mirrors(layout: Layout, task_of: TaskOf) -> list[tuple[IntArray, int, i
     parts = []
     for layer in layout.hidden_errors():
         if layout.trained[layer + 1]:
-            both = np.intersect1d(layout.cores(layer), layout.cores(layer + 1))
+            owners = layout.cores(layer + 1)[layout.cut(layer + 1).owners]
+            both = np.intersect1d(layout.cores(layer), owners)
             pairs = _pairs(task_of["update", layer + 1][both], task_of["error", layer][both])
             parts += [(pairs, offset, FROM_LAST) for offset in range(1, layout.recipe.window + 1)]
     return parts
@@ -120,7 +131,7 @@ def _last_task(layout: Layout, task_of: TaskOf, layer: int) -> IntArray:
     """The update of ``layer`` on each core [cores], or the last task of a microbatch that it has."""
     if layout.trained[layer]:
         return task_of["update", layer]
-    return task_of["error" if layout.errors[layer] else "forward", layer]
+    return task_of[layout.error_end(layer) if layout.errors[layer] else layout.forward_end(layer), layer]
 
 
 def _pairs(sources: IntArray, targets: IntArray) -> IntArray:

@@ -9,9 +9,17 @@ import numpy as np
 
 from neurosim.chips import Chip
 from neurosim.counts import IntArray, kind_bits
-from neurosim.networks import Network
+from neurosim.networks import LayerShape, Map, Network
 from neurosim.networks.optimizers import OPTIMIZERS
-from neurosim.placement import Placement, error_layers, trained_layers
+from neurosim.placement import (
+    LayerCut,
+    Partition,
+    Placement,
+    error_layers,
+    row_ranges,
+    slice_starts,
+    trained_layers,
+)
 from neurosim.recipes import Recipe
 from neurosim.rules import Rule
 
@@ -33,8 +41,20 @@ class Layout:
 
     @property
     def ports(self) -> int:
-        """io ports in use: one that would carry no input has nothing to do."""
-        return min(len(self.chip.io.ports), self.widths[0])
+        """io ports in use: one that would carry no input has nothing to do. Images enter by rows."""
+        inputs = self.map(0).rows if self.shape(1).convolves else self.widths[0]
+        return min(len(self.chip.io.ports), inputs)
+
+    def port_rows(self) -> IntArray:
+        """Rows of the image that each port in use carries, first and behind [ports, 2]."""
+        return row_ranges(slice_starts(self.map(0).rows, self.ports))
+
+    def port_inputs(self) -> IntArray:
+        """Values of a sample that each port in use takes from outside [ports]."""
+        if not self.shape(1).convolves:
+            return np.diff(slice_starts(self.widths[0], self.ports))
+        rows, image = self.port_rows(), self.map(0)
+        return np.asarray((rows[:, 1] - rows[:, 0]) * image.columns * image.channels)
 
     @property
     def depth(self) -> int:
@@ -75,7 +95,7 @@ class Layout:
     @cached_property
     def bits(self) -> dict[str, int]:
         """Bits of each kind of value."""
-        return kind_bits(self.chip.widths.model_dump(), self.outputs)
+        return kind_bits(self.chip.widths.model_dump(), self.outputs, self.network.argmax_bits)
 
     @property
     def exchanges_softmax(self) -> bool:
@@ -96,16 +116,46 @@ class Layout:
         """C_l in slice order."""
         return self.placement.cores[layer]
 
-    def sizes(self, layer: int) -> IntArray:
-        """Neurons a of each slice of layer l [c_l]."""
-        return self.placement.sizes(layer)
+    @property
+    def partition(self) -> Partition:
+        """What each slice needs of the layers around it."""
+        return self.placement.partition
 
-    def held(self, layer: int) -> IntArray:
-        """Neurons of layer l on each core of the chip [cores]; the input layer is on none."""
-        held = np.zeros(self.chip.cores, dtype=np.int64)
-        if layer > 0:
-            held[self.cores(layer)] = self.sizes(layer)
-        return held
+    def cut(self, layer: int) -> LayerCut:
+        """How layer l is cut over its cores."""
+        return self.placement.cuts[layer]
+
+    def shape(self, layer: int) -> LayerShape:
+        """The shape of layer l."""
+        return self.network.shape(layer)
+
+    def map(self, layer: int) -> Map:
+        """What layer l hands on; 0 is the input."""
+        return self.network.map(layer)
+
+    def sizes(self, layer: int) -> IntArray:
+        """a, channels (neurons of a dense layer) of each slice of layer l [c_l]."""
+        return self.cut(layer).channels
+
+    def units(self, layer: int) -> IntArray:
+        """u, values that each slice of layer l hands on [c_l]."""
+        return self.cut(layer).units
+
+    def needs(self, layer: int, tile: int) -> tuple[int, int]:
+        """Return the rows lo .. hi - 1 of the map before layer l that a tile of it reads."""
+        return self.cut(layer).needed_rows(tile, self.map(layer - 1).rows)
+
+    def pooled(self, layer: int) -> bool:
+        """Whether a pool follows layer l."""
+        return self.shape(layer).pool is not None
+
+    def forward_end(self, layer: int) -> str:
+        """The kind of task after which layer l hands on: pool or forward."""
+        return "pool" if self.pooled(layer) else "forward"
+
+    def error_end(self, layer: int) -> str:
+        """The kind of task after which the delta of layer l is there: unpool or error."""
+        return "unpool" if self.pooled(layer) else "error"
 
     def target_cores(self) -> IntArray:
         """Sorted cores that receive labels: C_L, and under a target rule every layer's cores."""

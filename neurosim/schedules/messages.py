@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,8 +35,8 @@ class Messages:
 
     ``destination`` is a core, or -1 for a multicast to destination set ``set_index``; ``bits_per_sample`` and
     ``bits_fixed`` give payload_bits = samples * bits_per_sample + bits_fixed; ``crossings`` [4, M] are the links of the
-    route or tree between routers, by direction, ``copies`` the cores that get one; ``triggered`` messages wait for
-    more than their source's end and are sent with a step's last microbatch only.
+    route or tree between routers, by direction, ``copies`` the cores that get one; ``last_only`` messages are sent with
+    a step's last microbatch only, and of these ``triggered`` ones wait for more than their source's end.
     """
 
     group: IntArray
@@ -48,6 +49,7 @@ class Messages:
     bits_fixed: IntArray
     crossings: IntArray
     copies: IntArray
+    last_only: NDArray[np.bool_]
     triggered: NDArray[np.bool_]
     groups: tuple[Group, ...]
     targets: tuple[IntArray, ...]
@@ -70,13 +72,14 @@ class MessageBuilder:
     targets: list[IntArray] = field(default_factory=list)
     offsets: list[tuple[int, ...]] = field(default_factory=list)
     sets: list[IntArray] = field(default_factory=list)
-    columns: list[dict[str, IntArray]] = field(default_factory=list)
+    columns: list[dict[str, NDArray[Any]]] = field(default_factory=list)
     local_edges: list[IntArray] = field(default_factory=list)
 
     def build(self) -> Messages:
-        """Return all messages, those of one source task side by side."""
+        """Return all messages, those of one source task side by side: every microbatch's first, then the last one's."""
         merged = {name: np.concatenate([c[name] for c in self.columns], axis=-1) for name in self.columns[0]}
-        order = np.argsort(merged["source_task"], kind="stable")
+        rank = merged["last_only"].astype(np.int64) + merged["triggered"]
+        order = np.lexsort((rank, merged["source_task"]))
         arrays = {name: values[..., order] for name, values in merged.items()}
         return Messages(
             **arrays,
@@ -99,7 +102,11 @@ class MessageBuilder:
 
     def send(self, group: int, sources: Senders, destinations: IntArray, multicast: bool) -> None:
         """Let every source send its payload to all ``destinations`` but its own core, one tree or one copy each."""
-        self._add_local_edges(group, sources, destinations)
+        self.add_local_edges(group, sources, destinations)
+        self.send_away(group, sources, destinations, multicast)
+
+    def send_away(self, group: int, sources: Senders, destinations: IntArray, multicast: bool) -> None:
+        """Send as ``send`` does, without the edges of what a core needs from itself."""
         if multicast:
             self._multicast(group, sources, np.unique(destinations))
             return
@@ -107,16 +114,19 @@ class MessageBuilder:
         from_index, to_index = np.nonzero(sources.cores[:, None] != each[None, :])
         self._unicast(group, sources, from_index, each[to_index], sources.bits[from_index])
 
-    def send_blocks(self, group: int, sources: Senders, destinations: IntArray, bits: IntArray, fixed: bool) -> None:
+    def send_blocks(self, group: int, sources: Senders, destinations: IntArray, bits: IntArray) -> None:
         """Let source i send ``bits[i, j]`` to core ``destinations[j]``: another payload to each."""
-        self._add_local_edges(group, sources, destinations)
+        self.add_local_edges(group, sources, destinations)
         order = np.argsort(destinations, kind="stable")
         away = (sources.cores[:, None] != destinations[order][None, :]) & (bits[:, order] > 0)
         from_index, to_index = np.nonzero(away)
-        payload = bits[:, order][from_index, to_index]
-        self._unicast(group, sources, from_index, destinations[order][to_index], payload, fixed)
+        self._unicast(group, sources, from_index, destinations[order][to_index], bits[:, order][from_index, to_index])
 
-    def _add_local_edges(self, group: int, sources: Senders, destinations: IntArray) -> None:
+    def send_pairs(self, group: int, sources: Senders, destinations: IntArray) -> None:
+        """Let source i send its payload to core ``destinations[i]`` alone; no pair shares a core."""
+        self._unicast(group, sources, np.arange(len(destinations)), destinations, sources.bits)
+
+    def add_local_edges(self, group: int, sources: Senders, destinations: IntArray) -> None:
         """What a core needs from itself is there when the source ends: an edge and no message."""
         here = np.isin(sources.cores, destinations)
         for tasks, offset in zip(self.targets[group], self.offsets[group], strict=True):
@@ -132,7 +142,6 @@ class MessageBuilder:
         from_index: IntArray,
         to_cores: IntArray,
         bits: IntArray,
-        fixed: bool = False,
     ) -> None:
         links = sources.links[from_index]
         zeros = np.zeros(len(to_cores), dtype=np.int64)
@@ -144,11 +153,11 @@ class MessageBuilder:
                 "source_link": links,
                 "destination": to_cores,
                 "set_index": zeros - 1,
-                "bits_per_sample": zeros if fixed else bits,
-                "bits_fixed": bits if fixed else zeros,
+                "bits_per_sample": bits * (sources.sent == "always"),
+                "bits_fixed": bits * (sources.sent != "always"),
                 "crossings": route_crossings(self.mesh, links, to_cores),
                 "copies": zeros + 1,
-                "triggered": np.full(len(to_cores), fixed),
+                **_when(sources, len(zeros)),
             }
         )
 
@@ -166,21 +175,34 @@ class MessageBuilder:
                 "source_link": sources.links[keep],
                 "destination": zeros - 1,
                 "set_index": zeros + len(self.sets) - 1,
-                "bits_per_sample": sources.bits[keep],
-                "bits_fixed": zeros,
+                "bits_per_sample": sources.bits[keep] * (sources.sent == "always"),
+                "bits_fixed": sources.bits[keep] * (sources.sent != "always"),
                 "crossings": tree_crossings(self.mesh, sources.links[keep], tables, zeros),
                 "copies": copies[keep],
-                "triggered": np.zeros(len(zeros), dtype=np.bool_),
+                **_when(sources, len(zeros)),
             }
         )
 
 
 @dataclass(frozen=True)
 class Senders:
-    """The sending tasks, their cores (io ports: numbers from the chip's cores on), injection links, bits per sample."""
+    """The sending tasks, their cores (io ports: numbers from the chip's cores on), injection links, and bits.
+
+    ``bits`` are per sample where messages are ``sent`` "always". "with_last", and "triggered" by more than the end of
+    their task, they are sent with a step's last microbatch only, and ``bits`` are all there are.
+    """
 
     tasks: IntArray
     cores: IntArray
     links: IntArray
     bits: IntArray
     from_port: bool = False
+    sent: Literal["always", "with_last", "triggered"] = "always"
+
+
+def _when(sources: Senders, count: int) -> dict[str, NDArray[Any]]:
+    """Return the columns that say in which microbatches ``count`` messages are sent."""
+    return {
+        "last_only": np.full(count, sources.sent != "always"),
+        "triggered": np.full(count, sources.sent == "triggered"),
+    }

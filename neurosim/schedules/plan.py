@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
@@ -26,9 +25,10 @@ from neurosim.topology import Mesh, mesh
 class Plan:
     """A training step of one network and rule on one placement: what happens, where, after what.
 
-    Deliveries that a task waits for [T]: ``expected_messages`` of its own microbatch and, where microbatches overlap,
-    ``expected_transports`` of the last one of the step before (new weights for a mirror) and ``expected_drains`` of the
-    one a window before (what ends a microbatch that has no error).
+    Deliveries that a task waits for [T]: ``expected_messages`` of its own microbatch, ``expected_gradients`` too if
+    that is a step's last (sums of copies) and, where microbatches overlap, ``expected_transports`` of the last one of
+    the step before (new weights for mirrors and copies) and ``expected_drains`` of the one a window before (what ends a
+    microbatch that has no error).
     """
 
     layout: Layout
@@ -37,6 +37,7 @@ class Plan:
     messages: Messages
     edges: Edges
     expected_messages: IntArray
+    expected_gradients: IntArray
     expected_transports: IntArray
     expected_drains: IntArray
 
@@ -79,10 +80,11 @@ def check_countable(layout: Layout, samples: int) -> None:
         SimulationError: values x links x bits or flits, the largest of all products, are too many.
     """
     chip, widths = layout.chip, layout.widths
-    synapses = sum(before * after for before, after in pairwise(widths))
+    products = sum(shape.macs for shape in layout.network.shapes)
+    units = widths[0] + sum(shape.map.units + shape.outputs.units for shape in layout.network.shapes)
     links = chip.columns + chip.rows + 2
     bits = max(2 * max(chip.widths.model_dump().values()), (1 + chip.noc.header_flits) * chip.noc.flit_bits)
-    if samples * (synapses + sum(widths) * chip.cores) * links * bits >= 1 << 62:
+    if samples * (products + units * chip.cores) * links * bits >= 1 << 62:
         raise SimulationError(
             f"{samples} samples: the counts of what is simulated at once could pass 64 bits; take a smaller batch_size"
             + (", fewer samples or overlap 'none'" if layout.recipe.overlap == "exact" else "")
@@ -105,18 +107,19 @@ def schedule(network: Network, rule: Rule, placement: Placement, recipe: Recipe,
     return Plan(layout, grid, tasks, messages, edges, *expected)
 
 
-def _expected(messages: Messages, tasks: int, cores: int) -> tuple[IntArray, IntArray, IntArray]:
-    """Return the deliveries each task waits for [T]: of its own microbatch, the step before, the window before."""
-    own, transports, drains = (np.zeros(tasks, dtype=np.int64) for _ in range(3))
+def _expected(messages: Messages, tasks: int, cores: int) -> tuple[IntArray, IntArray, IntArray, IntArray]:
+    """Return the deliveries each task waits for [T], as ``Plan`` lists them."""
+    own, gradients, transports, drains = (np.zeros(tasks, dtype=np.int64) for _ in range(4))
     for group, (targets, offsets) in enumerate(zip(messages.targets, messages.target_offsets, strict=True)):
         received = _received(messages, group, cores)
-        transported = messages.groups[group].phase == "update"
+        once = bool(messages.last_only[messages.group == group].any())
         for row, offset in zip(targets, offsets, strict=True):
-            if transported and offset > 1:
+            if once and offset > 1:
                 continue  # the same deliveries, for a later microbatch of the step
-            into = own if offset == 0 else transports if transported else drains
+            within = gradients if once else own
+            into = within if offset == 0 else transports if once else drains
             np.add.at(into, row[row >= 0], received[row >= 0])
-    return own, transports, drains
+    return own, gradients, transports, drains
 
 
 def _received(messages: Messages, group: int, cores: int) -> IntArray:

@@ -8,14 +8,22 @@ from functools import cached_property
 import numpy as np
 
 from neurosim.counts import WORK_INDEX, IntArray, words_per_value, work_matrix
-from neurosim.placement import slice_starts
-from neurosim.schedules import work
+from neurosim.schedules import error_work, pool_work, work
 from neurosim.schedules.edges import TaskOf
 from neurosim.schedules.layout import Layout
 from neurosim.schedules.traffic import sparse_arrivals
 from neurosim.schedules.work import Counts, Microbatch
 
-_RANK_OF_KIND = {"io": 0, "forward": 1, "error": 0, "product": 0, "update": 2}
+_RANK_OF_KIND = {"io": 0, "forward": 1, "pool": 1, "error": 0, "unpool": 0, "product": 0, "update": 2}
+_PHASE_OF_KIND = {"pool": "forward", "unpool": "error", "product": "error"}
+_WORK_OF_KIND = {
+    "forward": work.forward_work,
+    "pool": pool_work.pool_work,
+    "error": error_work.hidden_error_work,
+    "unpool": pool_work.unpool_work,
+    "product": error_work.product_work,
+    "update": work.update_work,
+}
 RESOURCES = ("macs", "elementwise", "generate", "neuron_memory", "synapse_memory", "channel")
 """What a task's duration may be bound by."""
 
@@ -32,7 +40,7 @@ class TaskGroup:
     @property
     def phase(self) -> str:
         """The phase in which the group's counts are booked."""
-        return "error" if self.kind == "product" else self.kind
+        return _PHASE_OF_KIND.get(self.kind, self.kind)
 
 
 @dataclass(frozen=True)
@@ -111,13 +119,7 @@ class TaskTable:
         if group.kind == "error" and layer == layout.depth:
             found = work.output_error_work(layout, batch)
         else:
-            function = {
-                "forward": work.forward_work,
-                "error": work.hidden_error_work,
-                "product": work.product_work,
-                "update": work.update_work,
-            }[group.kind]
-            found = function(layout, layer, batch)
+            found = _WORK_OF_KIND[group.kind](layout, layer, batch)
         return work_matrix(group.count, found.counts), found.mac_cycles
 
     def _resource_cycles(self, counts: IntArray, mac_cycles: IntArray) -> IntArray:
@@ -150,8 +152,7 @@ class TaskTable:
     def _io_bits(self, batch: Microbatch) -> IntArray:
         """Bits that each port takes from outside for one microbatch [ports]; none where a channel brings them."""
         layout = self.layout
-        slices = slice_starts(layout.widths[0], layout.ports)
-        bits = batch.samples * np.diff(slices) * layout.chip.widths.input_bits
+        bits = batch.samples * layout.port_inputs() * layout.chip.widths.input_bits
         if layout.sends_labels:
             width = layout.outputs * layout.chip.widths.activation_bits
             bits[0] += batch.samples * (width if layout.dense_targets else layout.bits["label"])
@@ -159,26 +160,37 @@ class TaskTable:
 
     def _arrivals(self, batch: Microbatch) -> list[Arrivals]:
         layout = self.layout
-        rows = [
-            self._arrive("io", 0, layout.cores(1), {("neuron_writes", "activation"): batch.samples * layout.widths[0]})
-        ]
+        inputs = batch.samples * layout.partition.inputs(1)
+        rows = [self._arrive("io", 0, layout.cores(1), {("neuron_writes", "activation"): inputs})]
         if layout.sends_labels:
             rows.append(self._label_arrivals(batch))
         for layer in range(1, layout.depth + 1):
-            rows.append(
-                self._arrive("forward", layer, layout.cores(layer), work.forward_arrivals(layout, layer, batch))
-            )
-        for layer in layout.hidden_errors():
-            rows.append(self._arrive("error", layer, layout.cores(layer), work.error_arrivals(layout, layer, batch)))
+            rows += self._layer_arrivals(layer, batch)
         kind = "sign" if layout.rule.error == "output-sign" else "error"
         for layer, distinct in self._output_arrivals.items():
             counts: Counts = {("neuron_writes", kind): batch.samples * distinct}
             rows.append(self._arrive("error", layer, layout.cores(layer), counts))
-        if layout.rule.mirrored and batch.last:
-            for layer in layout.hidden_errors():
-                if layout.trained[layer + 1]:
-                    counts = work.mirror_arrivals(layout, layer + 1)
-                    rows.append(self._arrive("update", layer + 1, layout.cores(layer), counts))
+        return rows
+
+    def _layer_arrivals(self, layer: int, batch: Microbatch) -> list[Arrivals]:
+        """What the ports of a layer's cores do, and with the last microbatch those that keep copies of its weights."""
+        layout, cores = self.layout, self.layout.cores(layer)
+        pooled, error = layout.pooled(layer), layout.errors[layer] and layer < layout.depth
+        rows = [self._arrive("forward", layer, cores, work.forward_arrivals(layout, layer, batch))]
+        if pooled:
+            rows.append(self._arrive("forward", layer, cores, pool_work.pool_arrivals(layout, layer, batch)))
+        if error:
+            rows.append(self._arrive("error", layer, cores, error_work.error_arrivals(layout, layer, batch)))
+        if error and pooled:
+            rows.append(self._arrive("error", layer, cores, pool_work.unpool_arrivals(layout, layer, batch)))
+        if not (layout.trained[layer] and batch.last):
+            return rows
+        if layout.cut(layer).tiled:
+            rows.append(self._arrive("update", layer, cores, work.gradient_arrivals(layout, layer, batch)))
+            rows.append(self._arrive("update", layer, cores, work.copy_arrivals(layout, layer)))
+        if layout.rule.mirrored and layer > 1 and layout.errors[layer - 1]:
+            mirrors = error_work.mirror_arrivals(layout, layer)
+            rows.append(self._arrive("update", layer, layout.cores(layer - 1), mirrors))
         return rows
 
     @cached_property
@@ -221,13 +233,18 @@ def build_tasks(layout: Layout) -> TaskTable:
 def _task_groups(layout: Layout) -> tuple[TaskGroup, ...]:
     depth = layout.depth
     wanted = [("io", 0, layout.ports)]
-    wanted += [("forward", layer, len(layout.cores(layer))) for layer in range(1, depth + 1)]
+    for layer in range(1, depth + 1):
+        wanted.append(("forward", layer, len(layout.cores(layer))))
+        if layout.pooled(layer):
+            wanted.append(("pool", layer, len(layout.cores(layer))))
     if layout.errors[depth]:
         wanted.append(("error", depth, len(layout.cores(depth))))
     for layer in layout.hidden_errors():
         if layout.rule.partial_sums:
             wanted.append(("product", layer, len(layout.cores(layer + 1))))
         wanted.append(("error", layer, len(layout.cores(layer))))
+        if layout.pooled(layer):
+            wanted.append(("unpool", layer, len(layout.cores(layer))))
     wanted += [("update", l, len(layout.cores(l))) for l in range(depth, 0, -1) if layout.trained[l]]
     firsts = np.cumsum([0, *(count for _, _, count in wanted)])
     return tuple(

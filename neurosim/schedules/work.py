@@ -3,7 +3,7 @@
 Every function takes the layout, a layer and the microbatch (``samples`` p, whether it is the ``first`` or ``last`` of
 its step) and returns counts by (count name, kind of value), each an integer or one per slice [c_l] int64.
 ``*_arrivals`` are what a core's port writes, reads and adds while messages arrive: counted, not part of a task's
-duration.
+duration. A convolution is a product over p P rows, the samples' positions; a fully connected layer has P = 1.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ class Work(NamedTuple):
     mac_cycles: IntArray
 
 
-def sweeps(layout: Layout, batch: Microbatch) -> int:
-    """How often a microbatch sweeps a stored matrix: ceil(p / (R A)); 1 unless the memories lie behind a channel."""
-    rows, _ = layout.chip.core.lanes
-    return -(-batch.samples // (rows * layout.chip.core.accumulators_per_lane))
+def sweeps(layout: Layout, rows: IntArray | int) -> IntArray:
+    """How often a product of so many rows fetches each weight: ceil(rows / (R A))."""
+    lanes, _ = layout.chip.core.lanes
+    return np.asarray(-(-np.asarray(rows, dtype=np.int64) // (lanes * layout.chip.core.accumulators_per_lane)))
 
 
 def groups_of(layout: Layout, neurons: IntArray | int) -> IntArray:
@@ -54,28 +54,34 @@ def product_cycles(layout: Layout, rows: IntArray | int, columns: IntArray | int
     return folds * np.asarray(terms, dtype=np.int64)
 
 
+def no_macs(layout: Layout, layer: int) -> IntArray:
+    """Cycles of tasks that multiply nothing [c_l]."""
+    return np.zeros(len(layout.cores(layer)), dtype=np.int64)
+
+
 def forward_work(layout: Layout, layer: int, batch: Microbatch) -> Work:
-    """h_l = f(h_(l-1) W_l^T + b_l) for one slice."""
-    a, p, inputs = layout.sizes(layer), batch.samples, layout.widths[layer - 1]
-    blocks = sweeps(layout, batch)
+    """h_l = f(h_(l-1) W_l^T + b_l) for one slice, or its convolution."""
+    cut, p, taps = layout.cut(layer), batch.samples, layout.shape(layer).fan_in
+    a, rows = cut.channels, batch.samples * cut.map_positions
+    fetches = sweeps(layout, rows)
     counts: Counts = {
-        ("macs", ""): p * a * inputs,
-        ("synapse_reads", "weight"): blocks * a * inputs,
-        ("neuron_reads", "activation"): p * inputs * groups_of(layout, a),
-        ("neuron_reads", "bias"): blocks * a,
-        ("neuron_writes", "activation"): p * a,
-        ("elementwise_ops", ""): 2 * p * a,
+        ("macs", ""): rows * a * taps,
+        ("synapse_reads", "weight"): fetches * a * taps,
+        ("neuron_reads", "activation"): p * layout.partition.inputs(layer) * groups_of(layout, a),
+        ("neuron_reads", "bias"): fetches * a,
+        ("neuron_writes", "activation"): rows * a,
+        ("elementwise_ops", ""): 2 * rows * a,
     }
-    _add_dropout(counts, layout, layer, p * a)
-    _add_channel(counts, layout, layer, "forward", batch)
-    return Work(counts, product_cycles(layout, p, a, inputs))
+    add_dropout(counts, layout, layer, rows * a)
+    add_channel(counts, layout, layer, "forward", batch)
+    return Work(counts, product_cycles(layout, rows, a, taps))
 
 
 def forward_arrivals(layout: Layout, layer: int, batch: Microbatch) -> Counts:
     """Inputs of the layer that arrive from other cores, and the softmax exchange."""
     counts: Counts = {}
     if layer > 1:
-        missing = layout.widths[layer - 1] - layout.held(layer - 1)[layout.cores(layer)]
+        missing = layout.partition.inputs(layer) - layout.partition.inputs_here(layer)
         counts["neuron_writes", "activation"] = batch.samples * missing
     if layer == layout.depth and layout.exchanges_softmax:
         words = 2 * batch.samples * (len(layout.cores(layer)) - 1)
@@ -93,165 +99,83 @@ def output_error_work(layout: Layout, batch: Microbatch) -> Work:
         ("neuron_reads", "label"): 0 if layout.dense_targets else p,
         ("neuron_writes", "error"): p * a,
     }
-    _add_channel(counts, layout, layout.depth, "output", batch)
-    return Work(counts, np.zeros(len(a), dtype=np.int64))
-
-
-def hidden_error_work(layout: Layout, layer: int, batch: Microbatch) -> Work:
-    """delta_l at the cores of a hidden layer, by whatever the rule multiplies the source with."""
-    a, p = layout.sizes(layer), batch.samples
-    counts: Counts = {
-        ("elementwise_ops", ""): 2 * p * a,
-        ("neuron_reads", "activation"): p * a,
-        ("neuron_writes", "error"): p * a,
-    }
-    _add_dropout(counts, layout, layer, p * a)
-    _add_channel(counts, layout, layer, "error", batch)
-    rule = layout.rule
-    if rule.partial_sums:
-        counts["neuron_reads", "accumulator"] = p * a
-        return Work(counts, np.zeros(len(a), dtype=np.int64))
-    if rule.error == "target" and not layout.dense_targets:
-        counts["neuron_reads", "label"] = p
-        counts[_feedback_count(layout)] = p * a
-        return Work(counts, np.zeros(len(a), dtype=np.int64))
-    if rule.sparse:
-        return _sparse_error(counts, layout, a, batch)
-    return _dense_error(counts, layout, layer, batch)
-
-
-def _sparse_error(counts: Counts, layout: Layout, a: IntArray, batch: Microbatch) -> Work:
-    connections = layout.rule.feedback.connections
-    assert connections is not None
-    blocks = sweeps(layout, batch)
-    generated = layout.rule.feedback.storage == "generated"
-    index = ("feedback_index_generated", "") if generated else ("feedback_index_reads", "index")
-    products = batch.samples * a * connections
-    counts["macs", ""] = 0 if layout.rule.error == "output-sign" else products
-    if layout.rule.error == "output-sign":
-        counts["elementwise_ops", ""] += products
-    counts["neuron_reads", _source_kind(layout)] = products
-    counts[_feedback_count(layout)] = blocks * a * connections
-    counts[index] = blocks * a * connections
-    cycles = product_cycles(layout, batch.samples, a, connections)
-    return Work(counts, cycles if layout.rule.error == "output" else np.zeros_like(cycles))
-
-
-def _dense_error(counts: Counts, layout: Layout, layer: int, batch: Microbatch) -> Work:
-    a, p, rule = layout.sizes(layer), batch.samples, layout.rule
-    blocks = sweeps(layout, batch)
-    sources = layout.widths[layer + 1] if rule.error == "next" else layout.outputs
-    kind = _source_kind(layout)
-    counts["neuron_reads", kind] = counts.get(("neuron_reads", kind), 0) + p * sources * groups_of(layout, a)
-    if rule.mirrored:
-        counts["mirror_reads", "sign" if rule.matrix == "sign" else "weight"] = blocks * a * sources
-    if rule.matrix == "random":
-        counts[_feedback_count(layout)] = blocks * a * sources
-    elif rule.matrix == "sign":
-        _add_magnitudes(counts, layout, blocks * a * sources)
-    if rule.error == "output-sign":
-        counts["elementwise_ops", ""] += p * a * sources
-        return Work(counts, np.zeros(len(a), dtype=np.int64))
-    counts["macs", ""] = p * a * sources
-    return Work(counts, product_cycles(layout, p, a, sources))
-
-
-def error_arrivals(layout: Layout, layer: int, batch: Microbatch) -> Counts:
-    """Source errors (or partial sums, added as they arrive) that reach the cores of a hidden layer."""
-    p, rule, cores = batch.samples, layout.rule, layout.cores(layer)
-    a = layout.sizes(layer)
-    if rule.partial_sums:
-        senders = len(layout.cores(layer + 1))
-        own = np.isin(cores, layout.cores(layer + 1))
-        return {
-            ("neuron_writes", "accumulator"): p * a * (senders - own),
-            ("neuron_reads", "accumulator"): p * a * (senders - 1),
-            ("elementwise_ops", ""): p * a * (senders - 1),
-        }
-    if rule.error == "next":
-        missing = layout.widths[layer + 1] - layout.held(layer + 1)[cores]
-        return {("neuron_writes", "error"): p * missing}
-    return {}
-
-
-def product_work(layout: Layout, layer: int, batch: Microbatch) -> Work:
-    """Partial sums delta_(l+1) W_(l+1) on each core that owns a slice of W_(l+1)."""
-    a, p, targets = layout.sizes(layer + 1), batch.samples, layout.widths[layer]
-    blocks = sweeps(layout, batch)
-    counts: Counts = {
-        ("macs", ""): p * a * targets,
-        ("synapse_reads", "weight"): blocks * a * targets,
-        ("neuron_reads", "error"): p * a * groups_of(layout, targets),
-        ("neuron_writes", "accumulator"): np.full(len(a), p * targets),
-    }
-    if layout.rule.matrix == "sign":
-        _add_magnitudes(counts, layout, blocks * a * targets)
-    _add_channel(counts, layout, layer, "product", batch)
-    return Work(counts, product_cycles(layout, p, targets, a))
+    add_channel(counts, layout, layout.depth, "output", batch)
+    return Work(counts, no_macs(layout, layout.depth))
 
 
 def update_work(layout: Layout, layer: int, batch: Microbatch) -> Work:
-    """dW_l += delta_l^T h_(l-1); with the step's last microbatch the optimizer writes W_l and its state."""
-    a, p, inputs, states = layout.sizes(layer), batch.samples, layout.widths[layer - 1], layout.state_words
-    later, more, last = int(not batch.first), int(not batch.last), int(batch.last)
-    weights = a * inputs
-    decay = 2 if layout.recipe.weight_decay > 0 else 0
-    optimizer = layout.update_operations * a * (inputs + 1) + decay * weights
+    """dW_l += delta_l^T h_(l-1); with the step's last microbatch the optimizer writes W_l and its state.
+
+    Tiles that hold copies of filters keep their sums in memory, with the last microbatch too: from there they go to
+    the filters' owner, whose last microbatch reads what has been added to its own.
+    """
+    cut, p, taps, states = layout.cut(layer), batch.samples, layout.shape(layer).fan_in, layout.state_words
+    a, rows = cut.channels, batch.samples * cut.map_positions
+    owns = cut.tile == 0
+    writes = (not batch.last) | ~owns
+    reads = (not batch.first) | (owns & (batch.last and cut.tiled))
+    learns = owns & batch.last
+    weights = a * taps
     counts: Counts = {
-        ("macs", ""): p * weights,
-        ("gradient_reads", "accumulator"): later * weights,
-        ("gradient_writes", "accumulator"): more * weights,
-        ("synapse_reads", "weight"): last * weights,
-        ("synapse_writes", "weight"): last * weights,
-        ("optimizer_reads", "state"): last * states * weights,
-        ("optimizer_writes", "state"): last * states * weights,
-        ("neuron_reads", "activation"): p * inputs * groups_of(layout, a),
-        ("neuron_reads", "error"): p * a,
-        ("neuron_reads", "accumulator"): later * a,
-        ("neuron_writes", "accumulator"): more * a,
-        ("elementwise_ops", ""): p * a + last * optimizer,
+        ("macs", ""): rows * weights,
+        ("gradient_reads", "accumulator"): reads * weights,
+        ("gradient_writes", "accumulator"): writes * weights,
+        ("synapse_reads", "weight"): learns * weights,
+        ("synapse_writes", "weight"): learns * weights,
+        ("optimizer_reads", "state"): learns * states * weights,
+        ("optimizer_writes", "state"): learns * states * weights,
+        ("neuron_reads", "activation"): p * layout.partition.inputs(layer) * groups_of(layout, a),
+        ("neuron_reads", "error"): rows * a,
+        ("neuron_reads", "accumulator"): reads * a,
+        ("neuron_writes", "accumulator"): writes * a,
+        ("elementwise_ops", ""): rows * a + learns * _optimizer_operations(layout, a, weights),
     }
     for name in ("neuron_reads", "neuron_writes"):
-        counts[name, "bias"] = last * a
-        counts[name, "state"] = last * states * a
-    _add_channel(counts, layout, layer, "update", batch)
+        counts[name, "bias"] = learns * a
+        counts[name, "state"] = learns * states * a
+    add_channel(counts, layout, layer, "update", batch)
     if layout.chip.core.lanes[0] == 1:
-        return Work(counts, product_cycles(layout, p, a, inputs))
-    return Work(counts, product_cycles(layout, a, inputs, p))
+        return Work(counts, product_cycles(layout, rows, a, taps))
+    return Work(counts, product_cycles(layout, a, taps, rows))
 
 
-def mirror_arrivals(layout: Layout, layer: int) -> Counts:
-    """New weights (or signs) of W_l that the cores of layer l-1 write into their mirror, one count per core there."""
-    kind = "sign" if layout.rule.matrix == "sign" else "weight"
-    return {("mirror_writes", kind): layout.sizes(layer - 1) * layout.widths[layer]}
+def _optimizer_operations(layout: Layout, biases: IntArray, weights: IntArray) -> IntArray:
+    decay = 2 if layout.recipe.weight_decay > 0 else 0
+    return layout.update_operations * (weights + biases) + decay * weights
 
 
-def _source_kind(layout: Layout) -> str:
-    """Kind of the values that a hidden error is made from."""
-    return {"output-sign": "sign", "target": "activation"}.get(layout.rule.error, "error")
+def gradient_arrivals(layout: Layout, layer: int, batch: Microbatch) -> Counts:
+    """Sums of a filter's copies that its owner's port writes and adds, with the step's last microbatch [c_l].
+
+    The first of them is only written where the owner has none of its own in memory yet: in a step of one microbatch.
+    """
+    cut = layout.cut(layer)
+    counts: Counts = {}
+    arriving, added = (cut.tile == 0) * (cut.tiles - 1), (cut.tile == 0) * (cut.tiles - 1 - batch.first)
+    weights = cut.channels * layout.shape(layer).fan_in
+    counts["gradient_writes", "accumulator"] = arriving * weights
+    counts["gradient_reads", "accumulator"] = added * weights
+    counts["neuron_writes", "accumulator"] = arriving * cut.channels
+    counts["neuron_reads", "accumulator"] = added * cut.channels
+    counts["elementwise_ops", ""] = added * (weights + cut.channels)
+    return counts
 
 
-def _feedback_count(layout: Layout) -> tuple[str, str]:
-    generated = layout.rule.feedback.storage == "generated"
-    return ("feedback_generated", "") if generated else ("feedback_reads", "feedback")
+def copy_arrivals(layout: Layout, layer: int) -> Counts:
+    """New weights and biases that the tiles with copies write [c_l]."""
+    cut = layout.cut(layer)
+    copies = (cut.tile > 0) * cut.channels
+    return {("synapse_writes", "weight"): copies * layout.shape(layer).fan_in, ("neuron_writes", "bias"): copies}
 
 
-def _add_magnitudes(counts: Counts, layout: Layout, values: IntArray) -> None:
-    """Magnitudes of sign symmetry: a constant costs nothing, 'once' is read (or drawn again), 'every_step' is drawn."""
-    magnitude = layout.rule.feedback.magnitude
-    if magnitude == "once":
-        counts[_feedback_count(layout)] = values
-    elif magnitude == "every_step":
-        counts["feedback_generated", ""] = values
-
-
-def _add_dropout(counts: Counts, layout: Layout, layer: int, values: IntArray) -> None:
+def add_dropout(counts: Counts, layout: Layout, layer: int, values: IntArray) -> None:
     """The mask is drawn again wherever it is needed and not stored."""
     if layout.network.layer(layer).dropout > 0.0 and not layout.forward_only:
         counts["elementwise_ops", ""] += values
         counts["dropout_generated", ""] = values
 
 
-def _add_channel(counts: Counts, layout: Layout, layer: int, task: str, batch: Microbatch) -> None:
+def add_channel(counts: Counts, layout: Layout, layer: int, task: str, batch: Microbatch) -> None:
+    """Count what crosses the channel, where memories lie behind one."""
     if layout.chip.behind_channel:
         counts["channel_bits", ""] = product_channel_bits(layout, layer, task, batch.samples)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosim.datasets import Dataset
+from neurosim.datasets import Dataset, augment_batch
 from neurosim.numerics import Memories, measure_alignment, single_blas_thread
 from neurosim.recipes import Recipe
 
@@ -57,7 +57,7 @@ def minibatches(samples: int, recipe: Recipe, generator: np.random.Generator) ->
 
 
 def train_epoch(memories: Memories, dataset: Dataset, epoch: int, generator: np.random.Generator) -> None:
-    """Run one epoch, counted from 0."""
+    """Run one epoch, counted from 0; images are augmented off the chip's clock, where the data set says so."""
     recipe = memories.model.recipe
     rate = learning_rate(recipe, epoch)
     # The minibatch is gathered into buffers that are used again: no allocation per step.
@@ -65,6 +65,7 @@ def train_epoch(memories: Memories, dataset: Dataset, epoch: int, generator: np.
     for picked in minibatches(len(dataset.train_x), recipe, generator):
         batch = inputs[: len(picked)]
         np.take(dataset.train_x, picked, axis=0, out=batch, mode="clip")
+        augment_batch(batch, picked, dataset, seed=recipe.seed, epoch=epoch)
         memories.run_step(batch, dataset.train_y[picked], lr=rate)
 
 

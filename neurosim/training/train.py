@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from neurosim.arguments import checked_fraction, checked_path
+from neurosim.arguments import checked_path
 from neurosim.chips import Chip, load_chip
-from neurosim.datasets import Dataset, Scale, check_fits, load_dataset, validation_split
+from neurosim.datasets import Dataset, Preparation, check_fits, prepare
 from neurosim.errors import DescriptionError
 from neurosim.networks import Network, hidden, load_network
 from neurosim.numerics import Memories
@@ -76,7 +76,11 @@ def train(
     hidden_layers: str | None = None,
     data_dir: str | os.PathLike[str] | None = None,
     scale: str | None = None,
+    whiten: str | None = None,
+    whiten_epsilon: float | None = None,
+    subset: int | None = None,
     validation: float = 0.0,
+    augment: str | Sequence[str] = (),
     weights: str | os.PathLike[str] | None = None,
     full_trace: bool = False,
     measure_angles: bool = True,
@@ -86,20 +90,21 @@ def train(
     """Train ``network`` under ``rule`` on ``chip`` and return accuracy beside cycles, energy and traffic.
 
     ``dataset`` is a name, an .npz path or arrays; ``hidden_layers`` ("800,800") takes both ends of the network from it.
-    ``settings`` are fields of the recipe (``epochs=5``, ``lr=0.1``). ``weights`` is a file to start from.
+    ``scale`` to ``augment`` are the fields of ``neurosim.datasets.Preparation``, ``settings`` fields of the recipe
+    (``epochs=5``, ``lr=0.1``). ``weights`` is a file to start from.
     ``full_trace`` keeps every delivery of the simulated step, not only the first 10 000.
 
     Raises:
         NeurosimError: what was asked for does not exist, fit or match.
     """
-    validation = checked_fraction("validation", validation, below_1=True)
     if weights is not None:
         checked_path("weights", weights)
     asked = recipe
     recipe = merge_recipe(recipe, settings)
-    data = prepare_dataset(dataset, data_dir, scale, validation, recipe.seed)
-    recipe = with_targets(recipe, data, asked, settings)
     chosen, machine = load_rule(rule), load_chip(chip)
+    preparation = Preparation(scale, whiten, whiten_epsilon, subset, validation, augment)
+    data = prepare(dataset, data_dir, preparation, recipe.seed)
+    recipe = with_targets(recipe, data, asked, settings)
     found = prepare_network(network, hidden_layers, data)
     check_fits(data, found)
     warnings = check_rule(found, chosen, recipe)
@@ -107,9 +112,7 @@ def train(
     placement = place(found, chosen, machine, recipe)
     step = cost_placed(found, chosen, placement, recipe, log_rows=None if full_trace else FIRST_DELIVERIES)
     epoch = epoch_cost(found, chosen, placement, recipe, data.train_samples)
-    memories = Memories(found, chosen, recipe)
-    if weights is not None:
-        memories.load_weights(Path(weights))
+    memories = _start(found, chosen, recipe, weights)
     history = run_training(memories, data, epoch, measure_angles=measure_angles, after_epoch=after_epoch)
     return Training(found, chosen, machine, recipe, data, step, epoch, history, memories, tuple(warnings), weights)
 
@@ -142,14 +145,6 @@ def epoch_cost(network: Network, rule: Rule, placement: Placement, recipe: Recip
     return EpochCost(found.seconds, found.energy_joules, int(found.counts["bit_hops"]))
 
 
-def prepare_dataset(
-    dataset: Any, data_dir: str | os.PathLike[str] | None, scale: str | None, validation: float, seed: int
-) -> Dataset:
-    """Load a data set and set ``validation`` (a fraction) of its training samples apart."""
-    data = load_dataset(dataset, data_dir=data_dir, scale=cast("Scale | None", scale))
-    return validation_split(data, validation, seed) if validation else data
-
-
 def prepare_network(
     network: str | os.PathLike[str] | Network | None, hidden_layers: str | None, data: Dataset
 ) -> Network:
@@ -166,6 +161,14 @@ def prepare_network(
         return hidden(data.inputs, data.outputs, hidden_layers)
     assert network is not None
     return load_network(network)
+
+
+def _start(network: Network, rule: Rule, recipe: Recipe, weights: str | os.PathLike[str] | None) -> Memories:
+    """Return memories with drawn weights, or with those of a file."""
+    memories = Memories(network, rule, recipe)
+    if weights is not None:
+        memories.load_weights(weights)
+    return memories
 
 
 def tune_learning_rate(
@@ -187,9 +190,7 @@ def tune_learning_rate(
     for factor in TUNING_FACTORS:
         trial = merge_recipe(recipe, {"lr": recipe.lr * factor, "epochs": short})
         nothing = EpochCost(0.0, 0.0, 0)
-        memories = Memories(network, rule, trial)
-        if weights is not None:
-            memories.load_weights(weights)
+        memories = _start(network, rule, trial, weights)
         history = run_training(memories, data.for_tuning, nothing, measure_angles=False)
         accuracies[trial.lr] = float(history["test_accuracy"].iloc[-1])
     best = max(accuracies, key=lambda rate: (accuracies[rate], -rate))

@@ -1,0 +1,111 @@
+"""Flows of errors on their way back, and of new weights to their mirrors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from neurosim.analytic import maps
+from neurosim.analytic.flow import Flow, Payload, Task, senders_of, spread
+from neurosim.analytic.outputs import OutputUses, output_uses
+from neurosim.counts import SIGN_BITS
+from neurosim.placement.cuts import overlaps
+from neurosim.schedules.layout import Layout
+from neurosim.topology import Mesh
+
+
+def error_flows(layout: Layout, grid: Mesh) -> Iterator[Flow]:
+    """Yield the flows of the hidden errors of a rule."""
+    rule, hidden = layout.rule, layout.hidden_errors()
+    for layer in hidden if rule.error == "next" else []:
+        if rule.partial_sums:
+            yield from _partial_sums(layout, grid, layer)
+            continue
+        yield from _next_errors(layout, grid, layer)
+        if rule.mirrored and layout.trained[layer + 1]:
+            yield _new_weights(layout, grid, layer)
+    if rule.shares_source and hidden:
+        yield from (_sparse_errors if rule.sparse else _output_errors)(layout, grid)
+
+
+def _next_errors(layout: Layout, grid: Mesh, layer: int) -> Iterator[Flow]:
+    """Errors of layer l+1, to each tile of ``layer`` the rows that it reads; of a dense layer all to all."""
+    following = layout.shape(layer + 1)
+    task: Task = (layout.error_end(layer + 1), layer + 1)
+    sources, payload = senders_of(layout, grid, task), Payload(layout.chip.widths.error_bits, _in_trees(layout))
+    if not following.convolves:
+        yield from spread(task, sources, layout.sizes(layer + 1), layout.cores(layer), payload, ("error", layer))
+        return
+    rows = overlaps(maps.own_map_rows(layout, layer + 1), maps.error_rows(layout, layer))
+    row_values, tile_of = following.map.columns * layout.sizes(layer + 1), layout.cut(layer + 1).tile
+    for tile, cores in enumerate(maps.tile_cores(layout, layer)):
+        yield from spread(task, sources, rows[tile_of, tile] * row_values, cores, payload, ("error", layer))
+
+
+def _partial_sums(layout: Layout, grid: Mesh, layer: int) -> Iterator[Flow]:
+    """Sums of each tile of layer l+1 for those units of ``layer`` that it reads."""
+    task: Task = ("product", layer)
+    senders, rows = senders_of(layout, grid, task), maps.handed_rows(layout, layer)
+    payload = Payload(layout.chip.widths.accumulator_bits, multicast=False)
+    row_values, tile_of = layout.map(layer).columns * layout.sizes(layer), layout.cut(layer).tile
+    for tile, sources in enumerate(np.split(senders.places, layout.cut(layer + 1).tiles)):
+        units = rows[tile_of, tile] * row_values
+        ones, reached = np.ones(len(sources), dtype=np.int64), np.flatnonzero(units)
+        if len(reached):
+            ends = (layout.cores(layer)[reached], units[reached])
+            yield Flow(task, senders.take(sources), ones, *ends, "destination", payload, (("error", layer),))
+
+
+def _new_weights(layout: Layout, grid: Mesh, layer: int) -> Flow:
+    """New weights of W_(l+1), or their signs, from their owners to the mirrors at the cores of ``layer``."""
+    task: Task = ("update", layer + 1)
+    following, owners = layout.shape(layer + 1), layout.cut(layer + 1).owners
+    each = 1 if layout.rule.matrix == "sign" else layout.chip.widths.weight_bits
+    units = layout.sizes(layer) * following.kernel_positions if following.convolves else layout.units(layer)
+    ends = (layout.cores(layer), units)
+    senders, payload = senders_of(layout, grid, task).take(owners), Payload(each, multicast=False, once=True)
+    return Flow(task, senders, layout.sizes(layer + 1)[owners], *ends, "block", payload)
+
+
+def _output_errors(layout: Layout, grid: Mesh) -> Iterator[Flow]:
+    """Every output error to all cores of hidden layers, one message for all of them."""
+    task, hidden = ("error", layout.depth), layout.hidden_errors()
+    receivers = np.unique(np.concatenate([layout.cores(layer) for layer in hidden]))
+    waiting = [("error", layer) for layer in hidden]
+    sources, payload = senders_of(layout, grid, task), Payload(_output_bits(layout), _in_trees(layout))
+    yield from spread(task, sources, layout.sizes(layout.depth), receivers, payload, *waiting)
+
+
+def _sparse_errors(layout: Layout, grid: Mesh) -> Iterator[Flow]:
+    """Elements of the output error to the cores that use them: trees of one element each, or a message a core."""
+    uses, in_trees = output_uses(layout), _in_trees(layout)
+    sources = senders_of(layout, grid, ("error", layout.depth))
+    starts = layout.cut(layout.depth).channel_starts
+    for i in range(len(sources.places)):
+        cuts = np.arange(starts[i], starts[i + 1] + 1) if in_trees else starts[i : i + 2]
+        firsts = np.searchsorted(uses.output, cuts)
+        for first, behind in zip(firsts[:-1].tolist(), firsts[1:].tolist(), strict=True):
+            if behind > first:
+                yield _elements(layout, grid, i, OutputUses(*(column[first:behind] for column in uses)))
+
+
+def _elements(layout: Layout, grid: Mesh, source: int, uses: OutputUses) -> Flow:
+    """Return the flow of some elements of one source core to the cores that use them."""
+    task: Task = ("error", layout.depth)
+    keys = np.unique(uses.core * layout.outputs + uses.output)
+    cores, distinct = np.unique(keys // layout.outputs, return_counts=True)
+    readers = {layer: np.unique(uses.core[uses.layer == layer]) for layer in np.unique(uses.layer).tolist()}
+    waiting = tuple(("error", layer) for layer in readers)
+    senders, one = senders_of(layout, grid, task).take(np.array([source])), np.ones(1, dtype=np.int64)
+    payload = Payload(_output_bits(layout), _in_trees(layout))
+    units = np.ones_like(cores) if payload.multicast else distinct
+    return Flow(task, senders, one, cores, units, "destination", payload, waiting, readers=readers)
+
+
+def _output_bits(layout: Layout) -> int:
+    return SIGN_BITS if layout.rule.error == "output-sign" else layout.chip.widths.error_bits
+
+
+def _in_trees(layout: Layout) -> bool:
+    return layout.recipe.delivery == "multicast"

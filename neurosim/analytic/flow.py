@@ -1,0 +1,118 @@
+"""Flow: messages of one kind between two sets of cores, without making the messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosim.counts import IntArray
+from neurosim.schedules.layout import Layout
+from neurosim.topology import Mesh
+
+Task = tuple[str, int]
+"""Kind and layer of a group of tasks."""
+
+_PHASES = {"product": "error", "unpool": "error", "pool": "forward"}
+
+
+class Senders(NamedTuple):
+    """Some tasks of a group: their places in it, their cores (io ports: numbers from the chip's on), their links."""
+
+    places: IntArray
+    cores: IntArray
+    links: IntArray
+
+    def take(self, chosen: IntArray | NDArray[np.bool_]) -> Senders:
+        """Return some of them."""
+        return Senders(self.places[chosen], self.cores[chosen], self.links[chosen])
+
+
+class Payload(NamedTuple):
+    """Bits of a unit of a message, per sample or (``once``) in a step's last microbatch; trees or single copies."""
+
+    bits: int
+    multicast: bool
+    once: bool = False
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Messages from tasks ``sources`` of a group ``sender`` to the cores ``destinations``, of all to all of them.
+
+    A message from source i to destination j carries the payload's bits times the source's units, the destination's, or
+    both (``pattern`` "source", "destination", "block"). Under the pattern "pair" destination j, which may then occur
+    more than once, gets its units from source ``source_of[j]`` and from no other. The groups ``waiting`` need what
+    reaches their cores; where they need different parts of it, ``readers`` are the cores of each layer that do.
+    """
+
+    sender: Task
+    sources: Senders
+    source_units: IntArray
+    destinations: IntArray
+    destination_units: IntArray
+    pattern: Literal["source", "destination", "block", "pair"]
+    payload: Payload
+    waiting: tuple[Task, ...] = ()
+    source_of: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    readers: Mapping[int, IntArray] = field(default_factory=dict)
+
+    @property
+    def phase(self) -> str:
+        """The phase in which the flow is booked: its sender's."""
+        return _PHASES.get(self.sender[0], self.sender[0])
+
+    @property
+    def layer(self) -> int:
+        """The layer under which the flow is booked: its sender's."""
+        return self.sender[1]
+
+    def classes(self) -> Iterator[tuple[int, IntArray, IntArray]]:
+        """Yield (bits, sources, destinations) of all messages of equal payload, ends as places in their arrays.
+
+        Under the pattern "pair" the sources are those of the destinations, one by one.
+        """
+        for units in np.unique(self.destination_units).tolist():
+            theirs = np.flatnonzero(self.destination_units == units)
+            if self.pattern == "pair":
+                yield units * self.payload.bits, self.source_of[theirs], theirs
+                continue
+            for source_units in np.unique(self.source_units).tolist():
+                carried = {"source": source_units, "destination": units, "block": source_units * units}[self.pattern]
+                if carried > 0:
+                    mine = np.flatnonzero(self.source_units == source_units)
+                    yield carried * self.payload.bits, mine, theirs
+
+
+def senders_of(layout: Layout, grid: Mesh, task: Task) -> Senders:
+    """Return all tasks of a group as senders."""
+    kind, layer = task
+    if kind == "io":
+        ports = np.arange(layout.ports, dtype=np.int64)
+        links = np.array(grid.io_routers[: layout.ports], dtype=np.int64) * grid.stride + grid.cores_per_router
+        return Senders(ports, layout.chip.cores + ports, links)
+    cores = layout.cores(layer + 1 if kind == "product" else layer)
+    links = cores // grid.cores_per_router * grid.stride + cores % grid.cores_per_router
+    return Senders(np.arange(len(cores), dtype=np.int64), cores, links)
+
+
+def spread(
+    sender: Task, sources: Senders, units: IntArray, cores: IntArray, payload: Payload, *waiting: Task
+) -> Iterator[Flow]:
+    """Yield the flow in which every source sends its units, if it has any, to all ``cores``."""
+    some = units > 0
+    if some.any() and len(cores):
+        ones = np.ones(len(cores), dtype=np.int64)
+        yield Flow(sender, sources.take(some), units[some], cores, ones, "source", payload, waiting)
+
+
+def one_to_one(
+    sender: Task, sources: Senders, ends: tuple[IntArray, IntArray, IntArray], payload: Payload, *waiting: Task
+) -> Flow:
+    """Return the flow in which destination j gets its units from one source: ``ends`` = (sources, cores, units)."""
+    source_of, cores, units = ends
+    ones = np.ones(len(sources.cores), dtype=np.int64)
+    return Flow(sender, sources, ones, cores, units, "pair", payload, waiting, source_of)

@@ -1,0 +1,158 @@
+"""The critical path of a microbatch: its longest chain of tasks and messages if none waits for a core or a link."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosim.analytic.flow import Flow, Task
+from neurosim.analytic.legs import positions
+from neurosim.analytic.traffic import flits_of
+from neurosim.counts import IntArray
+from neurosim.schedules import TaskTable
+from neurosim.schedules.layout import Layout
+from neurosim.topology import Mesh
+
+NEVER = np.iinfo(np.int64).min // 4
+
+
+def critical_path(
+    layout: Layout, grid: Mesh, table: TaskTable, durations: IntArray, sent: Sequence[Flow], samples: int
+) -> int:
+    """Return when the last task of a microbatch ends and the last message has arrived, of the flows ``sent``."""
+    path = _Path(layout, grid, table, durations, samples)
+    by_sender: dict[Task, list[Flow]] = {}
+    for flow in sent:
+        by_sender.setdefault(flow.sender, []).append(flow)
+    for task, before in _order(layout):
+        if task in path.durations:
+            path.run(task, before, by_sender.get(task, []))
+    return path.last
+
+
+def _order(layout: Layout) -> Iterator[tuple[Task, list[Task]]]:
+    """Yield each group of tasks that there may be after those it waits for, with those it follows on its own cores."""
+    depth, hidden = layout.depth, layout.hidden_errors()
+    yield ("io", 0), []
+    for layer in range(1, depth + 1):
+        yield ("forward", layer), []
+        yield ("pool", layer), [("forward", layer)]
+    for layer in [depth, *hidden]:
+        if layer < depth:
+            yield ("product", layer), [(layout.error_end(layer + 1), layer + 1)]
+        yield ("error", layer), [(layout.forward_end(layer), layer)]
+        yield ("unpool", layer), [("error", layer)]
+    for layer in range(1, depth + 1):
+        # An update waits for products in a step's last microbatch only, but one core runs both, one after the other.
+        yield ("update", layer), [(layout.error_end(layer), layer), ("product", layer - 1)]
+
+
+class _Path:
+    """When the inputs of every task are there, and when it ends, in cycles, by group [c]."""
+
+    def __init__(self, layout: Layout, grid: Mesh, table: TaskTable, durations: IntArray, samples: int) -> None:
+        self.layout, self.grid, self.samples = layout, grid, samples
+        self.durations = {(g.kind, g.layer): durations[g.first : g.first + g.count] for g in table.groups}
+        self.ready = {task: np.zeros(len(cycles), dtype=np.int64) for task, cycles in self.durations.items()}
+        self.end: dict[Task, IntArray] = {}
+        self.last = 0
+
+    def run(self, task: Task, before: Sequence[Task], sent: Sequence[Flow]) -> None:
+        """End the tasks of a group and let others wait for what they send."""
+        ready = self.ready[task]
+        for previous in before:
+            if previous in self.end:
+                np.maximum(ready, self.end[previous], out=ready)
+        self.end[task] = ready + self.durations[task]
+        # Owners of filters wait for the gradients of their copies, which are tasks of the same group.
+        for flow in sorted(sent, key=lambda flow: task not in flow.waiting):
+            self._receive(flow)
+            if task in flow.waiting:
+                self.end[task] = ready + self.durations[task]
+        self.last = max(self.last, int(self.end[task].max()))
+
+    def _receive(self, flow: Flow) -> None:
+        """Let the groups that wait for a flow wait for its last message to each of their cores."""
+        ends = self.end[flow.sender][flow.sources.places]
+        arrivals = arrival_cycles(self.layout, self.grid, flow, ends, self.samples)
+        self.last = max(self.last, int(arrivals.max()))
+        if not flow.waiting:
+            return
+        if flow.pattern != "pair":
+            # What a core needs from itself is there when it ends, without a message.
+            _, own, here = np.intersect1d(flow.sources.cores, flow.destinations, True, return_indices=True)
+            arrivals[here] = np.maximum(arrivals[here], ends[own])
+        order = np.argsort(flow.destinations, kind="stable")
+        cores, starts = np.unique(flow.destinations[order], return_index=True)
+        latest = np.maximum.reduceat(arrivals[order], starts)
+        for waiting in flow.waiting:
+            if waiting in self.ready:
+                self._wait(waiting, cores, latest, flow.readers.get(waiting[1]))
+
+    def _wait(self, waiting: Task, cores: IntArray, arrivals: IntArray, readers: IntArray | None) -> None:
+        """Let the tasks of a group on some ``cores``, or on those of them that are ``readers``, wait for arrivals."""
+        own = self.layout.cores(waiting[1])
+        places = np.minimum(np.searchsorted(cores, own), len(cores) - 1)
+        reached = cores[places] == own
+        if readers is not None:
+            reached &= np.isin(own, readers)
+        np.maximum(self.ready[waiting], arrivals[places], out=self.ready[waiting], where=reached)
+
+
+def arrival_cycles(layout: Layout, grid: Mesh, flow: Flow, ends: IntArray, samples: int) -> IntArray:
+    """Return when the last message of a flow is at each destination without contention [destinations].
+
+    A message takes at least the hop_cycles of its links but the last, its flits on the ports, and port_cycles.
+    """
+    noc = layout.chip.noc
+    arrivals = np.full(len(flow.destinations), NEVER, dtype=np.int64)
+    for bits, mine, theirs in flow.classes():
+        flits = flits_of(layout, bits * (1 if flow.payload.once else samples))
+        cycles = -(-flits * noc.flit_bits // noc.link_bits)
+        last = (_each if flow.pattern == "pair" else _farthest)(layout, grid, flow, (mine, theirs), ends)
+        arrivals[theirs] = np.maximum(arrivals[theirs], last + cycles)
+    return arrivals + noc.hop_cycles + noc.port_cycles
+
+
+def _hop_cycles(layout: Layout) -> tuple[int, int, int, int]:
+    """Return the hop_cycles of links to the east, west, north and south."""
+    noc = layout.chip.noc
+    east, west, north, south = (
+        rates.hop_cycles or noc.hop_cycles for rates in (noc.east, noc.west, noc.north, noc.south)
+    )
+    return east, west, north, south
+
+
+def _ways(layout: Layout, dy: IntArray, dx: IntArray) -> IntArray:
+    """Return the hop_cycles of ways of so many rows to the south and columns to the east."""
+    east, west, north, south = _hop_cycles(layout)
+    return np.asarray(np.where(dx > 0, east * dx, -west * dx) + np.where(dy > 0, south * dy, -north * dy))
+
+
+def _each(layout: Layout, grid: Mesh, flow: Flow, pairs: tuple[IntArray, IntArray], ends: IntArray) -> IntArray:
+    """Return end + hop_cycles of the way of each of some pairs of a source and a destination."""
+    mine, theirs = pairs
+    from_y, from_x = positions(grid, flow.sources.links[mine])
+    to_y, to_x = np.divmod(flow.destinations[theirs] // grid.cores_per_router, grid.columns)
+    return ends[mine] + _ways(layout, to_y - from_y, to_x - from_x)
+
+
+def _farthest(layout: Layout, grid: Mesh, flow: Flow, pair: tuple[IntArray, IntArray], ends: IntArray) -> IntArray:
+    """Return max over sources of end + hop_cycles of the way, for some destinations; a core sends itself nothing."""
+    mine, theirs = pair
+    from_y, from_x = positions(grid, flow.sources.links[mine])
+    to_y, to_x = np.divmod(flow.destinations[theirs] // grid.cores_per_router, grid.columns)
+    if np.isin(flow.sources.cores[mine], flow.destinations[theirs]).any():
+        way = _ways(layout, to_y - from_y[:, None], to_x - from_x[:, None])
+        own = flow.sources.cores[mine][:, None] == flow.destinations[theirs]
+        return np.asarray(np.where(own, NEVER, ends[mine][:, None] + way).max(axis=0))
+    # A way is the largest of its four readings (east or west, south or north), so the maximum splits into four.
+    east, west, north, south = _hop_cycles(layout)
+    best: NDArray[np.int64] = np.full(len(theirs), NEVER, dtype=np.int64)
+    for along_x in (east, -west):
+        for along_y in (south, -north):
+            start = (ends[mine] - along_x * from_x - along_y * from_y).max()
+            best = np.maximum(best, start + along_x * to_x + along_y * to_y)
+    return best

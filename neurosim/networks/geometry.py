@@ -1,0 +1,182 @@
+"""Geometry: maps of neurons, the windows that slide over them, and the shape of every layer with weights.
+
+A map is channels x rows x columns, its units numbered channel by channel and row by row as PyTorch does. A fully
+connected layer is the special case of one position: a map of n channels, one row and one column.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Padding = Literal["same", "valid"] | tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Map:
+    """A layer's neurons: ``channels`` x ``rows`` x ``columns``."""
+
+    channels: int
+    rows: int = 1
+    columns: int = 1
+
+    @property
+    def positions(self) -> int:
+        """Rows times columns."""
+        return self.rows * self.columns
+
+    @property
+    def units(self) -> int:
+        """All neurons of the map."""
+        return self.channels * self.positions
+
+    def __str__(self) -> str:
+        return f"{self.channels} x {self.rows} x {self.columns}"
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A window of ``kernel`` taps that moves by ``stride`` over ``size`` inputs, padded ``before`` and ``after``.
+
+    Tap v of output y reads input y stride - before + v; outside of 0 .. size - 1 lies the padding.
+    """
+
+    size: int
+    kernel: int = 1
+    stride: int = 1
+    before: int = 0
+    after: int = 0
+
+    @property
+    def outputs(self) -> int:
+        """How many outputs there are; below 1 where the window does not fit."""
+        return (self.size + self.before + self.after - self.kernel) // self.stride + 1
+
+    @cached_property
+    def inputs_of_taps(self) -> NDArray[np.int64]:
+        """The input of every output and tap [outputs, kernel] int64; in the padding below 0 or from ``size`` on."""
+        starts = np.arange(self.outputs, dtype=np.int64) * self.stride - self.before
+        return starts[:, None] + np.arange(self.kernel, dtype=np.int64)
+
+    def reads(self, first: int, behind: int) -> tuple[int, int]:
+        """Return the inputs lo .. hi - 1 between the first and the last that outputs first .. behind - 1 read."""
+        if behind <= first:
+            return 0, 0
+        lo = first * self.stride - self.before
+        hi = (behind - 1) * self.stride - self.before + self.kernel
+        return min(max(lo, 0), self.size), min(max(hi, 0), self.size)
+
+    def readers(self, lo: int, hi: int) -> tuple[int, int]:
+        """Return the outputs first .. behind - 1 whose windows reach an input of lo .. hi - 1."""
+        reached = self.inputs_of_taps
+        found = np.flatnonzero((reached[:, 0] < hi) & (reached[:, -1] >= lo)) if hi > lo else np.zeros(0, np.int64)
+        return (int(found[0]), int(found[-1]) + 1) if len(found) else (0, 0)
+
+    def taps_inside(self, outputs: tuple[int, int], inputs: tuple[int, int]) -> int:
+        """Return how many taps of these outputs read one of these inputs (each first .. behind - 1)."""
+        reached = self.inputs_of_taps[slice(*outputs)]
+        return int(((reached >= inputs[0]) & (reached < inputs[1])).sum())
+
+    def taps_at(self, lo: int, hi: int) -> int:
+        """Return how many taps of all outputs belong to inputs lo .. hi - 1; padding belongs to the nearest input."""
+        nearest = np.clip(self.inputs_of_taps, 0, self.size - 1)
+        return int(((nearest >= lo) & (nearest < hi)).sum())
+
+
+def padded_axis(size: int, kernel: int, stride: int, padding: Padding) -> Axis:
+    """Return the axis of a padding: "valid" has none, "same" gives ceil(size / stride) outputs as TensorFlow does.
+
+    There the padding is cut in two and the odd row or column, if there is one, comes after the last input.
+    """
+    if padding == "valid":
+        return Axis(size, kernel, stride)
+    if padding == "same":
+        total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+        return Axis(size, kernel, stride, total // 2, total - total // 2)
+    return Axis(size, kernel, stride, *padding)
+
+
+@dataclass(frozen=True)
+class PoolShape:
+    """A pool over each channel's map: its windows along rows and columns."""
+
+    kind: Literal["max_pool", "average_pool"]
+    rows: Axis
+    columns: Axis
+
+    @property
+    def taps(self) -> int:
+        """Units of a whole window."""
+        return self.rows.kernel * self.columns.kernel
+
+    @property
+    def index_bits(self) -> int:
+        """Bits of the place of the largest unit in a window; 0 where no place is kept."""
+        return (self.taps - 1).bit_length() if self.kind == "max_pool" else 0
+
+
+@dataclass(frozen=True)
+class LayerShape:
+    """A layer with weights: the map it reads, its windows, its channels, and the pool that follows it.
+
+    ``inputs`` of a fully connected layer is the whole map before it, laid flat: n_(l-1) channels of one position.
+    """
+
+    inputs: Map
+    rows: Axis
+    columns: Axis
+    channels: int
+    pool: PoolShape | None = None
+    convolves: bool = False
+
+    @property
+    def map(self) -> Map:
+        """The neurons that have an activation: z_l and h_l before a pool."""
+        return Map(self.channels, self.rows.outputs, self.columns.outputs)
+
+    @property
+    def outputs(self) -> Map:
+        """What the next layer reads, and direct feedback feeds: the pooled map, or the map itself."""
+        if self.pool is None:
+            return self.map
+        return Map(self.channels, self.pool.rows.outputs, self.pool.columns.outputs)
+
+    @property
+    def kernel_positions(self) -> int:
+        """Positions of a filter: 1 in a fully connected layer."""
+        return self.rows.kernel * self.columns.kernel
+
+    @property
+    def fan_in(self) -> int:
+        """Taps of a filter, the inputs of one sum: n_(l-1) in a fully connected layer."""
+        return self.inputs.channels * self.kernel_positions
+
+    @property
+    def fan_out(self) -> int:
+        """Sums that an input away from the border enters, with stride 1: n_l in a fully connected layer."""
+        return self.channels * self.kernel_positions
+
+    @property
+    def weights(self) -> int:
+        """How many weights there are; biases are one a channel."""
+        return self.channels * self.fan_in
+
+    @property
+    def weight_shape(self) -> tuple[int, ...]:
+        """[channels, inputs' channels, kernel rows, kernel columns], or [n_l, n_(l-1)]."""
+        flat = (self.channels, self.inputs.channels)
+        return (*flat, self.rows.kernel, self.columns.kernel) if self.convolves else flat
+
+    @property
+    def macs(self) -> int:
+        """MACs of a sample's forward pass, every tap counted, those of the padding too."""
+        return self.map.positions * self.weights
+
+
+def dense_shape(inputs: int, units: int) -> LayerShape:
+    """Return the shape of a fully connected layer."""
+    return LayerShape(Map(inputs), Axis(1), Axis(1), units)
