@@ -240,7 +240,7 @@ _PACKAGE = Path(__file__).parent
 def chip_files() -> dict[str, Path]:
     """Return the file of every shipped chip by name: those packaged with neurosim, else those beside it in the tree."""
     for folder in (_PACKAGE / "hw_models", _PACKAGE.parent / "hw_models"):
-        if files := sorted(folder.glob("*.toml")):
+        if files := sorted(folder.glob("*.toml"), key=lambda file: file.stem):
             return {file.stem: file for file in files}
     return {}
 

@@ -146,6 +146,10 @@ def explain(error: ValidationError, model: type[BaseModel], data: Mapping[str, A
     problems = error.errors(include_url=False)
     # A misspelt key is also a missing one: the misspelling says more.
     first = min(problems, key=lambda problem: problem["type"] != "extra_forbidden")
+    if first["type"] == "union_tag_invalid":
+        tag, kinds = first["ctx"]["tag"], first["ctx"]["expected_tags"]
+        guess = nearest_guess(tag, re.findall(r"'([^']*)'", kinds))
+        return f"{_dotted(place, [*first['loc'], 'kind'])}: {shown(tag)}: must be {kinds}{guess}"
     steps, owner = _walk(model, first["loc"])
     path = _dotted(place, steps)
     if first["type"] == "value_error":

@@ -1,4 +1,7 @@
-"""Closed forms: the counts of the slow twin and of the rows that are known, and a bound that holds."""
+"""Closed forms: the counts of the slow twin and of the rows that are known, and a bound that holds.
+
+The counts of convolutions are compared with the slow twin's in test_conv_counts.py.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +9,24 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from check_rows import CHECK_ROWS, COLUMNS, golden_rows, golden_widths, paper_case
+from check_rows import CHECK_ROWS, COLUMNS, conv_paper_case, golden_rows, golden_widths, paper_case
 from hypothesis import given
 from hypothesis import strategies as st
 from naive_case import Case
-from naive_strategies import barrier, cases, channel_chip, channel_chips, tiny_chip
+from naive_strategies import barrier, cases, channel_chip, channel_chips, conv_cases, tiny_chip
 from pipelines import Pipeline, counted, examples, modulo_connections
 
 from naive import count
 from neurosim.analytic import analyse
+from neurosim.analytic.traffic import flits_of
 from neurosim.chips import LinkRates, load_chip
 from neurosim.engine import simulate
 from neurosim.networks import dense
 from neurosim.placement import place, with_connections
 from neurosim.recipes import Recipe
 from neurosim.rules import RULES
-from neurosim.schedules import schedule
+from neurosim.schedules import Plan, schedule
+from neurosim.topology import tree_links
 from neurosim.trace import CountTable
 
 
@@ -39,13 +44,11 @@ def test_every_count_behind_a_channel_is_the_slow_twins(drawn: Case) -> None:
     assert counted(pipeline.analysis.counts) == count(pipeline.case)
 
 
-@examples(40)
-@given(cases(), st.integers(1, 30))
+@examples(80)
+@given(cases() | conv_cases(), st.integers(1, 30))
 def test_an_epoch_counts_what_the_engine_counts(drawn: Case, samples: int) -> None:
     pipeline = Pipeline(drawn)
-    forward_only = drawn.phases == "forward"
-    places = (pipeline.network, drawn.rule, pipeline.placement, pipeline.recipe)
-    closed = analyse(*places, samples=samples, forward_only=forward_only)
+    closed = pipeline.analysis_of(samples)
     trace = simulate(pipeline.plan, drawn.chip, samples=samples)
     assert closed.counts.work.tolist() == trace.counts.work.tolist()
     assert closed.counts.traffic.tolist() == trace.counts.traffic.tolist()  # by direction of the links too
@@ -92,15 +95,15 @@ def test_golden_macs_and_feedback_words_in_closed_form_and_simulated(row: dict[s
 # --- the bound ---------------------------------------------------------------------------------------------------
 
 
-@examples(200)
-@given(cases(), st.sampled_from([0, 7]))
+@examples(300)
+@given(cases() | conv_cases(), st.sampled_from([0, 7]))
 def test_no_simulation_is_faster_than_the_bound(drawn: Case, barrier_cycles: int) -> None:
     pipeline = Pipeline(barrier(drawn, barrier_cycles) if barrier_cycles else drawn)
     assert pipeline.analysis.makespan_cycles <= pipeline.trace.makespan_cycles
 
 
-@examples(60)
-@given(cases(overlap="none"))
+@examples(100)
+@given(cases(overlap="none") | conv_cases(overlap="none"))
 def test_the_bound_knows_the_busiest_core(drawn: Case) -> None:
     pipeline = Pipeline(drawn)
     durations: Counter[int] = Counter()
@@ -108,6 +111,39 @@ def test_the_bound_knows_the_busiest_core(drawn: Case) -> None:
         for task, start, end in zip(line.task, line.start_cycle, line.end_cycle, strict=True):
             durations[int(pipeline.plan.tasks.core[task])] += line.times * int(end - start)
     assert pipeline.analysis.bound.busiest_core_cycles == max(durations.values())
+
+
+def least_link_cycles(plan: Plan) -> Counter[int]:
+    """Return for how many cycles the flits of a step's messages must hold each link."""
+    layout, grid, sent, cycles = plan.layout, plan.grid, plan.messages, Counter[int]()
+    for batch in plan.microbatches():
+        bits = sent.payload_bits(batch.samples).tolist()
+        for i in np.flatnonzero(~(sent.last_only | sent.triggered) | batch.last).tolist():
+            source, to = int(sent.source_link[i]), int(sent.destination[i])
+            cores = sent.sets[sent.set_index[i]].tolist() if to < 0 else [to]
+            for link in tree_links(grid, source, cores):
+                cycles[link] += -(-flits_of(layout, bits[i]) * grid.flit_bits // int(grid.link_bits[link]))
+    return cycles
+
+
+@examples(150)
+@given(cases() | conv_cases())
+def test_the_bound_knows_the_busiest_link(drawn: Case) -> None:
+    pipeline = Pipeline(drawn)
+    assert pipeline.analysis.bound.busiest_link_cycles == max(least_link_cycles(pipeline.plan).values())
+
+
+@pytest.mark.parametrize(("slow", "ways"), [("west", 1), ("east", 2)])
+def test_an_owner_waits_for_the_gradients_of_its_copies_and_they_get_new_weights(slow: str, ways: int) -> None:
+    paths, spans = [], []
+    for hop_cycles in (1, 500):
+        chip = tiny_chip(grid=(3, 1), noc={"link_bits": 4096, slow: LinkRates(hop_cycles=hop_cycles)})
+        # The copy is to the east of its owner: inputs and new weights go there, and gradients go to the west.
+        pipeline = Pipeline(conv_paper_case("drtp", chip=chip, cores=[[0, 1], [2]], tiles=[2, 1]))
+        paths.append(pipeline.analysis.bound.critical_path_cycles)
+        spans.append(pipeline.trace.makespan_cycles)
+    assert paths[1] - paths[0] == ways * 499
+    assert [span - path for span, path in zip(spans, paths, strict=True)] == [1, 1]  # two inputs leave one port
 
 
 @pytest.mark.parametrize("delivery", ["unicast", "multicast"])

@@ -18,7 +18,7 @@ from neurosim.chips import Chip
 from neurosim.errors import PlacementError
 from neurosim.networks import dense
 from neurosim.placement import place, place_on
-from neurosim.placement.apportion import least_cores, share_cores
+from neurosim.placement.apportion import least_slices, least_tiles, share_cores
 from neurosim.placement.memory import RuleMemory
 from neurosim.recipes import Recipe
 from neurosim.rules import RULES
@@ -71,7 +71,7 @@ def test_a_layer_gets_the_fewest_cores_that_hold_it(rule: str, neuron_bytes: int
     for layer in (1, 2, 3):
         needed = naive_placement.cores_needed(case, layer)
         try:
-            found = least_cores(memory, layer)
+            found = least_slices(memory, layer, least_tiles(memory, layer))
         except PlacementError:
             found = widths[layer] + 1
         assert found == needed

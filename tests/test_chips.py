@@ -85,7 +85,8 @@ def test_a_chip_is_returned_as_it_is():
 
 def test_an_unknown_chip_gets_a_guess_and_the_list():
     with pytest.raises(
-        DescriptionError, match=r"'mesh46' is no chip; did you mean 'mesh64'\?; there are mesh1024, mesh64"
+        DescriptionError,
+        match=r"'mesh46' is no chip; did you mean 'mesh64'\?; there are mesh1024, mesh1024-large, mesh64",
     ):
         load_chip("mesh46")
     with pytest.raises(DescriptionError, match="must be a chip's name, a path, or a Chip"):

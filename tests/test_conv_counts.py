@@ -155,7 +155,7 @@ def test_every_message_of_the_slow_twin_is_planned(drawn: Case) -> None:
     messages = pipeline.plan.messages
     for number, batch in enumerate(pipeline.plan.microbatches()):
         bits = messages.payload_bits(batch.samples)
-        for i in np.flatnonzero(~messages.triggered | batch.last).tolist():
+        for i in np.flatnonzero(~messages.last_only | batch.last).tolist():
             role = role_of(pipeline.plan.tasks, drawn.chip.cores, int(messages.source_task[i]))
             planned[number, *role, int(bits[i]), int(messages.copies[i])] += 1
     assert planned == expected

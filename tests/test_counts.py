@@ -54,7 +54,7 @@ def test_a_value_takes_whole_words_and_nothing_is_packed() -> None:
 
 
 def test_every_memory_access_is_words_of_exactly_one_memory() -> None:
-    bits = kind_bits(tiny_chip().widths.model_dump(), 10)
+    bits = kind_bits(tiny_chip().widths.model_dump(), 10, argmax=4)
     both = [words_per_value(memory, 16, bits) > 0 for memory in ("neuron_memory", "synapse_memory")]
     accesses = [name in MEMORY_ACCESS_COUNTS for name, _ in WORK_COLUMNS]
     assert (both[0] ^ both[1]).tolist() == accesses

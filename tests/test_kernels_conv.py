@@ -50,7 +50,7 @@ def test_columns_hold_the_inputs_of_every_tap_and_zeros_in_the_padding(drawn):
     maps = generator.standard_normal((2, 3, rows.size, columns.size))
     made = unfolded(maps, drawn)
     for c, u, v, n, y, x in np.ndindex(made.shape):
-        row, column = rows.inputs_of_taps[outputs[0] + y, u], columns.inputs_of_taps[x, v]
+        row, column = rows.taps_of(outputs[0] + y)[u], columns.taps_of(x)[v]
         in_map = 0 <= row < rows.size and 0 <= column < columns.size
         assert made[c, u, v, n, y, x] == (maps[n, channel + c, row, column] if in_map else 0)
 

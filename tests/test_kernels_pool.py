@@ -25,8 +25,8 @@ def places_inside(rows, columns, y, x):
     """Return place, row and column of the units of a window that lie in the map, row by row."""
     return [
         (u * columns.kernel + v, row, column)
-        for u, row in enumerate(rows.inputs_of_taps[y])
-        for v, column in enumerate(columns.inputs_of_taps[x])
+        for u, row in enumerate(rows.taps_of(y))
+        for v, column in enumerate(columns.taps_of(x))
         if 0 <= row < rows.size and 0 <= column < columns.size
     ]
 

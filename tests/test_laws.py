@@ -156,9 +156,9 @@ def test_delivered_bits_are_payloads_times_destinations(drawn: Case) -> None:
             pass
         seen = plan.messages.payload_bits(batch.samples)[simulation.network.deliveries["message"]].sum()
         planned = plan.messages.payload_bits(batch.samples) * plan.messages.copies
-        assert seen == planned[~plan.messages.triggered | batch.last].sum()
+        assert seen == planned[~plan.messages.last_only | batch.last].sum()
     total = sum(
-        int((plan.messages.payload_bits(b.samples) * plan.messages.copies)[~plan.messages.triggered | b.last].sum())
+        int((plan.messages.payload_bits(b.samples) * plan.messages.copies)[~plan.messages.last_only | b.last].sum())
         for b in plan.microbatches()
     )
     assert Pipeline(drawn).trace.counts.count("delivered_bits") == total

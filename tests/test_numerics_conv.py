@@ -58,7 +58,7 @@ def test_the_largest_units_are_the_golden_ones():
 
 def windows(axis):
     """Return, for every output, its (tap, input) pairs that lie inside the map."""
-    return [[(v, i) for v, i in enumerate(row) if 0 <= i < axis.size] for row in axis.inputs_of_taps]
+    return [[(v, i) for v, i in enumerate(row) if 0 <= i < axis.size] for row in map(axis.taps_of, range(axis.outputs))]
 
 
 def slow_map(shape, weights, biases, inputs):

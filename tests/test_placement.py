@@ -146,8 +146,8 @@ def test_slices_are_one_neuron_apart_and_every_neuron_has_one_core(drawn: Case) 
     for layer in range(1, drawn.depth + 1) if found else ():
         assert found is not None
         slices = cut(drawn.widths[layer], len(found.cores[layer]))
-        assert found.sizes(layer).tolist() == [len(own) for own in slices]
-        assert found.starts[layer][-1] == drawn.widths[layer]
+        assert found.cuts[layer].channels.tolist() == [len(own) for own in slices]
+        assert found.cuts[layer].channel_starts[-1] == drawn.widths[layer]
         assert len(set(found.cores[layer].tolist())) == len(found.cores[layer])
 
 
@@ -220,5 +220,5 @@ def test_a_placement_on_given_cores_says_what_would_be_stored() -> None:
     chip = with_memory(tiny_chip(), 1, 1)
     found = place_on(network, RULES["bp"], chip, recipe, cores=[[1], [0, 1], [0]], microbatch=2)
     assert [own.tolist() for own in found.cores[1:]] == [[1], [0, 1], [0]]
-    assert found.starts[2].tolist() == [0, 2, 3]
+    assert found.cuts[2].channel_starts.tolist() == [0, 2, 3]
     assert (found.synapse_bits > 8).all()

@@ -22,7 +22,7 @@ from neurosim.chips import Channel
 from neurosim.engine.facts import microbatch_counts
 from neurosim.errors import DescriptionError
 from neurosim.schedules import RESOURCES
-from neurosim.schedules.channel import tiled_operand_bits
+from neurosim.schedules.channel import Product, tiled_operand_bits
 from neurosim.schedules.edges import FROM_LAST, INTO_LAST
 from neurosim.trace import TRAFFIC_INDEX
 
@@ -57,7 +57,7 @@ def test_every_message_of_the_slow_twin_is_planned(drawn: Case) -> None:
     messages = pipeline.plan.messages
     for number, batch in enumerate(pipeline.plan.microbatches()):
         bits = messages.payload_bits(batch.samples)
-        for i in np.flatnonzero(~messages.triggered | batch.last).tolist():
+        for i in np.flatnonzero(~messages.last_only | batch.last).tolist():
             role = role_of(pipeline.plan.tasks, drawn.chip.cores, int(messages.source_task[i]))
             planned[number, *role, int(bits[i]), int(messages.copies[i])] += 1
     assert planned == expected
@@ -189,16 +189,18 @@ def channel_of(cache_bytes: int) -> Channel:
 @examples(150)
 @given(*(st.integers(1, 9) for _ in range(3)), *(st.sampled_from([0, 1, 16]) for _ in range(2)), st.integers(6, 80))
 def test_tiles_are_those_found_by_trying_all(p: int, r: int, q: int, left: int, right: int, cache_bytes: int) -> None:
-    found = tiled_operand_bits((p, r, q), left, right, 16, channel_of(cache_bytes))
+    found = tiled_operand_bits(Product(p, r, q, p * r, r * q), left, right, 16, channel_of(cache_bytes))
     assert found == tile((p, r, q), (left, right, 16), 8 * cache_bytes)[0]
 
 
 @pytest.mark.parametrize(("cache_kilobytes", "megabytes"), [(32, 5.64), (256, 2.20), (1024, 1.57), (40960, 1.57)])
 def test_tiles_of_the_contracts_layer(cache_kilobytes: int, megabytes: float) -> None:
-    bits = tiled_operand_bits((200, 784, 800), 16, 16, 32, channel_of(1024 * cache_kilobytes))
+    bits = tiled_operand_bits(
+        Product(200, 784, 800, 200 * 784, 784 * 800), 16, 16, 32, channel_of(1024 * cache_kilobytes)
+    )
     assert bits / 8e6 == pytest.approx(megabytes, abs=0.005)
 
 
 def test_a_cache_too_small_for_one_product_is_refused() -> None:
     with pytest.raises(DescriptionError, match=r"channel\.cache_bytes = 5: too small"):
-        tiled_operand_bits((2, 2, 2), 16, 16, 16, channel_of(5))
+        tiled_operand_bits(Product(2, 2, 2, 4, 4), 16, 16, 16, channel_of(5))

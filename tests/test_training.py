@@ -6,7 +6,7 @@ import pytest
 from neurosim.chips import load_chip
 from neurosim.engine import simulate
 from neurosim.errors import DescriptionError, NeurosimError
-from neurosim.networks import dense
+from neurosim.networks import Conv, Dense, Flatten, Network, Pool, dense
 from neurosim.numerics import Memories
 from neurosim.placement import place
 from neurosim.recipes import Recipe
@@ -16,22 +16,36 @@ from neurosim.training import learning_rate, minibatches, train
 from neurosim.training.folder import summarise, write_training
 
 NETWORK = dense([12, 9, 7, 5])
+MAPS = Network(
+    name="maps",
+    inputs=(2, 6, 5),
+    layers=(
+        Conv(channels=3, kernel=3),
+        Pool(kind="max_pool", kernel=3, stride=2, padding="same"),
+        Conv(channels=4, kernel=(2, 3), padding="valid"),
+        Flatten(),
+        Dense(units=7),
+        Dense(units=5),
+    ),
+)
 
 
-def _data(samples=40, seed=0):
+def _data(samples=40, seed=0, inputs=12):
     generator = np.random.default_rng(seed)
-    x = generator.random((samples, 12), dtype=np.float32)
+    x = generator.random((samples, inputs), dtype=np.float32)
     return x, generator.integers(0, 5, size=samples), x[:10], generator.integers(0, 5, size=10)
 
 
 @pytest.mark.parametrize("rule", sorted(RULES))
+@pytest.mark.parametrize("network", [NETWORK, MAPS], ids=["dense", "maps"])
 @pytest.mark.parametrize("microbatch", [1, 4])
-def test_tasks_run_in_the_trace_s_order_leave_the_memories_of_the_layer_wide_launch(rule, microbatch):
+def test_tasks_run_in_the_trace_s_order_leave_the_memories_of_the_layer_wide_launch(rule, network, microbatch):
     recipe = Recipe(batch_size=6, microbatch=microbatch, dtype="float64", seed=3)
     chip = load_chip("mesh64")
-    plan = schedule(NETWORK, RULES[rule], place(NETWORK, RULES[rule], chip, recipe), recipe)
-    x, y, *_ = _data(6)
-    whole, parts = (Memories(NETWORK, RULES[rule], recipe) for _ in range(2))
+    plan = schedule(network, RULES[rule], place(network, RULES[rule], chip, recipe), recipe)
+    assert plan.layout.cut(1).tiled == network.convolves
+    x, y, *_ = _data(6, inputs=network.widths[0])
+    whole, parts = (Memories(network, RULES[rule], recipe) for _ in range(2))
     for _ in range(2):
         whole.run_step(x, y)
         parts.begin_step(x, y)
@@ -52,18 +66,19 @@ def _run_tasks(plan, memories):
             if group.kind == "io":
                 continue
             owner = group.layer + 1 if group.kind == "product" else group.layer
-            starts = plan.layout.placement.starts[owner]
-            part = int(plan.tasks.slice[task])
+            cut = plan.layout.cut(owner)
+            tile, part = divmod(int(plan.tasks.slice[task]), cut.channel_slices)
             combining = group.kind == "error" and plan.layout.rule.partial_sums and group.layer < plan.layout.depth
             memories.run_task(
                 "combine" if combining else group.kind,
                 group.layer,
-                int(starts[part]),
-                int(starts[part + 1]),
+                int(cut.channel_starts[part]),
+                int(cut.channel_starts[part + 1]),
                 first,
                 first + batch.samples,
                 batch.first,
                 batch.last,
+                **({"rows": cut.rows(tile), "map_rows": cut.map_rows(tile)} if cut.shape.convolves else {}),
             )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -70,11 +71,31 @@ class Flow:
         """The layer under which the flow is booked: its sender's."""
         return self.sender[1]
 
-    def classes(self) -> Iterator[tuple[int, IntArray, IntArray]]:
-        """Yield (bits, sources, destinations) of all messages of equal payload, ends as places in their arrays.
+    @cached_property
+    def own(self) -> tuple[IntArray, IntArray]:
+        """Places of the sources that are destinations too, and of these: a core sends itself nothing."""
+        if self.pattern == "pair":
+            return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+        ends = (self.sources.cores, self.destinations)
+        _, sources, destinations = np.intersect1d(*ends, assume_unique=True, return_indices=True)
+        return sources.astype(np.int64), destinations.astype(np.int64)
+
+    def to_itself(self, mine: IntArray, theirs: IntArray) -> tuple[IntArray, IntArray]:
+        """Return, for some sources and some destinations, 1 where a core is one of both, else 0."""
+        if not len(self.own[0]):
+            return np.zeros_like(mine), np.zeros_like(theirs)
+        sources, destinations = self.sources.cores[mine], self.destinations[theirs]
+        return np.isin(sources, destinations).astype(np.int64), np.isin(destinations, sources).astype(np.int64)
+
+    @cached_property
+    def classes(self) -> list[tuple[int, IntArray, IntArray]]:
+        """(bits, sources, destinations) of all messages of equal payload, ends as places in their arrays.
 
         Under the pattern "pair" the sources are those of the destinations, one by one.
         """
+        return list(self._classes())
+
+    def _classes(self) -> Iterator[tuple[int, IntArray, IntArray]]:
         for units in np.unique(self.destination_units).tolist():
             theirs = np.flatnonzero(self.destination_units == units)
             if self.pattern == "pair":
@@ -87,14 +108,19 @@ class Flow:
                     yield carried * self.payload.bits, mine, theirs
 
 
+def cores_of(layout: Layout, task: Task) -> IntArray:
+    """Return the cores of a group of tasks: products of errors are where the weights are."""
+    kind, layer = task
+    return layout.cores(layer + 1 if kind == "product" else layer)
+
+
 def senders_of(layout: Layout, grid: Mesh, task: Task) -> Senders:
     """Return all tasks of a group as senders."""
-    kind, layer = task
-    if kind == "io":
+    if task[0] == "io":
         ports = np.arange(layout.ports, dtype=np.int64)
         links = np.array(grid.io_routers[: layout.ports], dtype=np.int64) * grid.stride + grid.cores_per_router
         return Senders(ports, layout.chip.cores + ports, links)
-    cores = layout.cores(layer + 1 if kind == "product" else layer)
+    cores = cores_of(layout, task)
     links = cores // grid.cores_per_router * grid.stride + cores % grid.cores_per_router
     return Senders(np.arange(len(cores), dtype=np.int64), cores, links)
 

@@ -19,7 +19,7 @@ def add_link_loads(layout: Layout, grid: Mesh, flow: Flow, samples: Sequence[int
 
     Samples of 0 stand for a microbatch in which the flow does not run.
     """
-    for bits, mine, theirs in flow.classes():
+    for bits, mine, theirs in flow.classes:
         cycles = []
         for p in samples:
             flits = flits_of(layout, bits * (min(p, 1) if flow.payload.once else p))
@@ -47,19 +47,18 @@ def _add_ports(
     destinations = flow.destinations[theirs]
     if flow.pattern == "pair":
         mine, sent = np.unique(mine, return_counts=True)
-        sent = np.ones_like(sent) if flow.payload.multicast else sent
-        received = np.ones_like(theirs)
+        destinations, received = np.unique(destinations, return_counts=True)
     else:
-        cores = flow.sources.cores[mine]
-        sent = len(destinations) - np.isin(cores, destinations).astype(np.int64)
-        sent = np.minimum(sent, 1) if flow.payload.multicast else sent
-        received = len(cores) - np.isin(destinations, cores).astype(np.int64)
+        own_sent, own_received = flow.to_itself(mine, theirs)
+        sent, received = len(theirs) - own_sent, len(mine) - own_received
+    if flow.payload.multicast:
+        sent = np.minimum(sent, 1)
     router, k = np.divmod(destinations, grid.cores_per_router)
     links = flow.sources.links[mine]
     ejections = router * grid.stride + grid.cores_per_router + 5 + k
     for each, load in zip(cycles, loads, strict=True):
-        np.add.at(load, links, sent * each[links % grid.stride])
-        np.add.at(load, ejections, received * each[ejections % grid.stride])
+        load[links] += sent * each[links % grid.stride]
+        load[ejections] += received * each[ejections % grid.stride]
 
 
 def _between_routers(grid: Mesh, flow: Flow, mine: IntArray, theirs: IntArray) -> tuple[Box, list[IntArray]]:

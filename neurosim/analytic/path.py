@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosim.analytic.flow import Flow, Task
+from neurosim.analytic.flow import Flow, Task, cores_of
 from neurosim.analytic.legs import positions
 from neurosim.analytic.traffic import flits_of
 from neurosim.counts import IntArray
@@ -37,12 +37,15 @@ def _order(layout: Layout) -> Iterator[tuple[Task, list[Task]]]:
     depth, hidden = layout.depth, layout.hidden_errors()
     yield ("io", 0), []
     for layer in range(1, depth + 1):
-        yield ("forward", layer), []
+        yield ("forward", layer), [(layout.forward_end(layer - 1), layer - 1)] if layer > 1 else []
         yield ("pool", layer), [("forward", layer)]
     for layer in [depth, *hidden]:
-        if layer < depth:
-            yield ("product", layer), [(layout.error_end(layer + 1), layer + 1)]
-        yield ("error", layer), [(layout.forward_end(layer), layer)]
+        before: list[Task] = [(layout.forward_end(layer), layer)]
+        if layer < depth and layout.rule.error == "next":
+            following = (layout.error_end(layer + 1), layer + 1)
+            yield ("product", layer), [following]
+            before.append(("product", layer) if layout.rule.partial_sums else following)
+        yield ("error", layer), before
         yield ("unpool", layer), [("error", layer)]
     for layer in range(1, depth + 1):
         # An update waits for products in a step's last microbatch only, but one core runs both, one after the other.
@@ -61,10 +64,10 @@ class _Path:
 
     def run(self, task: Task, before: Sequence[Task], sent: Sequence[Flow]) -> None:
         """End the tasks of a group and let others wait for what they send."""
-        ready = self.ready[task]
         for previous in before:
             if previous in self.end:
-                np.maximum(ready, self.end[previous], out=ready)
+                self._follow(task, previous)
+        ready = self.ready[task]
         self.end[task] = ready + self.durations[task]
         # Owners of filters wait for the gradients of their copies, which are tasks of the same group.
         for flow in sorted(sent, key=lambda flow: task not in flow.waiting):
@@ -73,6 +76,15 @@ class _Path:
                 self.end[task] = ready + self.durations[task]
         self.last = max(self.last, int(self.end[task].max()))
 
+    def _follow(self, task: Task, previous: Task) -> None:
+        """Let the tasks of a group wait for those of another on their own cores."""
+        cores, ends = cores_of(self.layout, previous), self.end[previous]
+        if cores is cores_of(self.layout, task):
+            np.maximum(self.ready[task], ends, out=self.ready[task])
+        else:
+            order = np.argsort(cores)
+            self._wait(task, cores[order], ends[order])
+
     def _receive(self, flow: Flow) -> None:
         """Let the groups that wait for a flow wait for its last message to each of their cores."""
         ends = self.end[flow.sender][flow.sources.places]
@@ -80,10 +92,9 @@ class _Path:
         self.last = max(self.last, int(arrivals.max()))
         if not flow.waiting:
             return
-        if flow.pattern != "pair":
-            # What a core needs from itself is there when it ends, without a message.
-            _, own, here = np.intersect1d(flow.sources.cores, flow.destinations, True, return_indices=True)
-            arrivals[here] = np.maximum(arrivals[here], ends[own])
+        # What a core needs from itself is there when it ends, without a message.
+        own, here = flow.own
+        arrivals[here] = np.maximum(arrivals[here], ends[own])
         order = np.argsort(flow.destinations, kind="stable")
         cores, starts = np.unique(flow.destinations[order], return_index=True)
         latest = np.maximum.reduceat(arrivals[order], starts)
@@ -91,9 +102,9 @@ class _Path:
             if waiting in self.ready:
                 self._wait(waiting, cores, latest, flow.readers.get(waiting[1]))
 
-    def _wait(self, waiting: Task, cores: IntArray, arrivals: IntArray, readers: IntArray | None) -> None:
+    def _wait(self, waiting: Task, cores: IntArray, arrivals: IntArray, readers: IntArray | None = None) -> None:
         """Let the tasks of a group on some ``cores``, or on those of them that are ``readers``, wait for arrivals."""
-        own = self.layout.cores(waiting[1])
+        own = cores_of(self.layout, waiting)
         places = np.minimum(np.searchsorted(cores, own), len(cores) - 1)
         reached = cores[places] == own
         if readers is not None:
@@ -108,7 +119,7 @@ def arrival_cycles(layout: Layout, grid: Mesh, flow: Flow, ends: IntArray, sampl
     """
     noc = layout.chip.noc
     arrivals = np.full(len(flow.destinations), NEVER, dtype=np.int64)
-    for bits, mine, theirs in flow.classes():
+    for bits, mine, theirs in flow.classes:
         flits = flits_of(layout, bits * (1 if flow.payload.once else samples))
         cycles = -(-flits * noc.flit_bits // noc.link_bits)
         last = (_each if flow.pattern == "pair" else _farthest)(layout, grid, flow, (mine, theirs), ends)
@@ -144,7 +155,7 @@ def _farthest(layout: Layout, grid: Mesh, flow: Flow, pair: tuple[IntArray, IntA
     mine, theirs = pair
     from_y, from_x = positions(grid, flow.sources.links[mine])
     to_y, to_x = np.divmod(flow.destinations[theirs] // grid.cores_per_router, grid.columns)
-    if np.isin(flow.sources.cores[mine], flow.destinations[theirs]).any():
+    if len(flow.own[0]):
         way = _ways(layout, to_y - from_y[:, None], to_x - from_x[:, None])
         own = flow.sources.cores[mine][:, None] == flow.destinations[theirs]
         return np.asarray(np.where(own, NEVER, ends[mine][:, None] + way).max(axis=0))

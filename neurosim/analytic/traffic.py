@@ -64,24 +64,23 @@ def _totals(layout: Layout, sums: Sums, payload_bits: int) -> IntArray:
 
 def _classes(grid: Mesh, flow: Flow) -> Iterator[tuple[int, Sums]]:
     """Yield (payload bits, sums) for every class of messages with equal payload."""
-    for bits, mine, theirs in flow.classes():
+    for bits, mine, theirs in flow.classes:
         if flow.pattern == "pair":
             legs = pair_legs(grid, flow, mine, theirs)
             yield bits, Sums(legs.messages, len(theirs), legs.crossings())
         elif flow.payload.multicast:
-            yield bits, _trees(grid, flow, mine)
+            yield bits, _trees(grid, flow, mine, theirs)
         else:
             yield bits, _pairs(grid, flow, mine, theirs)
 
 
-def _trees(grid: Mesh, flow: Flow, mine: IntArray) -> Sums:
+def _trees(grid: Mesh, flow: Flow, mine: IntArray, theirs: IntArray) -> Sums:
     """Trees from some sources to all destinations."""
-    own = np.isin(flow.sources.cores[mine], flow.destinations)
-    copies = len(flow.destinations) - own.astype(np.int64)
+    copies = len(theirs) - flow.to_itself(mine, theirs)[0]
     y, x = positions(grid, flow.sources.links[mine[copies > 0]])
     if len(x) == 0:
         return Sums(0, 0, np.zeros(4, dtype=np.int64))
-    columns, first, last = fork(grid, flow.destinations)
+    columns, first, last = fork(grid, flow.destinations[theirs])
     rows, row_of = np.unique(y, return_inverse=True)
     north = np.maximum(rows[:, None] - first, 0).sum(axis=1)[row_of].sum()
     south = np.maximum(last - rows[:, None], 0).sum(axis=1)[row_of].sum()
@@ -91,10 +90,9 @@ def _trees(grid: Mesh, flow: Flow, mine: IntArray) -> Sums:
 
 def _pairs(grid: Mesh, flow: Flow, mine: IntArray, theirs: IntArray) -> Sums:
     """Messages from some sources to some destinations, one each, but none to a core from itself."""
-    sources, destinations = flow.sources.cores[mine], flow.destinations[theirs]
     from_y, from_x = positions(grid, flow.sources.links[mine])
-    to_y, to_x = np.divmod(destinations // grid.cores_per_router, grid.columns)
-    count = len(sources) * len(destinations) - int(np.isin(sources, destinations).sum())
+    to_y, to_x = np.divmod(flow.destinations[theirs] // grid.cores_per_router, grid.columns)
+    count = len(mine) * len(theirs) - int(flow.to_itself(mine, theirs)[0].sum())
     east, west = _crossed(from_x, to_x, grid.columns)
     south, north = _crossed(from_y, to_y, grid.rows)
     return Sums(count, count, np.array([east, west, north, south], dtype=np.int64))

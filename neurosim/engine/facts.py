@@ -134,7 +134,7 @@ class History:
         late = messages.last_only[cause[sent]] & (ahead[messages.group[cause[sent]]] > 0)
         if late.any():
             first_of = np.array(self.simulation.first_of, dtype=np.int64)
-            source[late] = first_of[source[late]] - 1
+            source[late] = first_of[microbatch[sent][late]] - 1
         rows[sent] = self.row_of[(source - self.base) * self.tasks + messages.source_task[cause[sent]]]
         return rows
 

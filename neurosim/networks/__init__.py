@@ -1,8 +1,7 @@
 """Networks: what is trained."""
 
-from neurosim.networks.activations import Activation
 from neurosim.networks.conv import Conv
-from neurosim.networks.dense import Dense
+from neurosim.networks.dense import Activation, Dense
 from neurosim.networks.geometry import Axis, LayerShape, Map, PoolShape, dense_shape
 from neurosim.networks.network import NETWORKS, Network, dense, hidden, load_network
 from neurosim.networks.pool import Flatten, Pool

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Activation = Literal["tanh", "sigmoid", "relu", "linear"]
 Elementwise = Callable[[NDArray[Any]], NDArray[Any]]
 
 

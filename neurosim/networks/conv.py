@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from neurosim.descriptions import Description, NeuronCount, whole
-from neurosim.networks.activations import Activation
+from neurosim.networks.dense import Activation
 
 Side = Annotated[int, BeforeValidator(whole), Field(ge=1, le=1024)]
 Sides = Side | tuple[Side, Side]

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from neurosim.descriptions import Description, NeuronCount
-from neurosim.networks.activations import Activation
+
+Activation = Literal["tanh", "sigmoid", "relu", "linear"]
 
 
 class Dense(Description):

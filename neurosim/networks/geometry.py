@@ -7,11 +7,7 @@ connected layer is the special case of one position: a map of n channels, one ro
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Literal
-
-import numpy as np
-from numpy.typing import NDArray
 
 Padding = Literal["same", "valid"] | tuple[int, int]
 
@@ -56,11 +52,10 @@ class Axis:
         """How many outputs there are; below 1 where the window does not fit."""
         return (self.size + self.before + self.after - self.kernel) // self.stride + 1
 
-    @cached_property
-    def inputs_of_taps(self) -> NDArray[np.int64]:
-        """The input of every output and tap [outputs, kernel] int64; in the padding below 0 or from ``size`` on."""
-        starts = np.arange(self.outputs, dtype=np.int64) * self.stride - self.before
-        return starts[:, None] + np.arange(self.kernel, dtype=np.int64)
+    def taps_of(self, output: int) -> range:
+        """Return the inputs of an output's taps; in the padding below 0 or from ``size`` on."""
+        first = output * self.stride - self.before
+        return range(first, first + self.kernel)
 
     def reads(self, first: int, behind: int) -> tuple[int, int]:
         """Return the inputs lo .. hi - 1 between the first and the last that outputs first .. behind - 1 read."""
@@ -72,19 +67,20 @@ class Axis:
 
     def readers(self, lo: int, hi: int) -> tuple[int, int]:
         """Return the outputs first .. behind - 1 whose windows reach an input of lo .. hi - 1."""
-        reached = self.inputs_of_taps
-        found = np.flatnonzero((reached[:, 0] < hi) & (reached[:, -1] >= lo)) if hi > lo else np.zeros(0, np.int64)
-        return (int(found[0]), int(found[-1]) + 1) if len(found) else (0, 0)
+        found = [y for y in range(self.outputs) if self.taps_of(y).start < hi and self.taps_of(y).stop > lo]
+        return (found[0], found[-1] + 1) if found and hi > lo else (0, 0)
 
     def taps_inside(self, outputs: tuple[int, int], inputs: tuple[int, int]) -> int:
         """Return how many taps of these outputs read one of these inputs (each first .. behind - 1)."""
-        reached = self.inputs_of_taps[slice(*outputs)]
-        return int(((reached >= inputs[0]) & (reached < inputs[1])).sum())
+        taps = (self.taps_of(y) for y in range(*outputs))
+        return sum(max(0, min(tap.stop, inputs[1]) - max(tap.start, inputs[0])) for tap in taps)
 
     def taps_at(self, lo: int, hi: int) -> int:
         """Return how many taps of all outputs belong to inputs lo .. hi - 1; padding belongs to the nearest input."""
-        nearest = np.clip(self.inputs_of_taps, 0, self.size - 1)
-        return int(((nearest >= lo) & (nearest < hi)).sum())
+        # The first row of all takes what lies before it, the last what lies behind.
+        first = lo if lo > 0 else -self.before
+        behind = hi if hi < self.size else self.size + self.after + self.kernel
+        return self.taps_inside((0, self.outputs), (first, behind)) if hi > lo else 0
 
 
 def padded_axis(size: int, kernel: int, stride: int, padding: Padding) -> Axis:

@@ -14,9 +14,8 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from neurosim.descriptions import Description, NeuronCount, is_path, load, validate
 from neurosim.errors import DescriptionError, nearest_guess
-from neurosim.networks.activations import Activation
 from neurosim.networks.conv import Conv
-from neurosim.networks.dense import Dense
+from neurosim.networks.dense import Activation, Dense
 from neurosim.networks.geometry import LayerShape, Map
 from neurosim.networks.pool import Flatten, Pool
 from neurosim.networks.shapes import layer_shapes
@@ -60,6 +59,13 @@ class Network(Description):
             if max(shape.map.units, shape.inputs.units) > MOST_UNITS:
                 raise ValueError(f"layers: layer {number} has a map of {shape.map}; at most {MOST_UNITS} units are")
         return self
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Network:
+        """Return a copy; what was worked out from the layers before is worked out again."""
+        copy = super().model_copy(update=update, deep=deep)
+        for name in ("weighted", "shapes", "widths"):
+            copy.__dict__.pop(name, None)
+        return copy
 
     @cached_property
     def weighted(self) -> tuple[Dense | Conv, ...]:

@@ -78,8 +78,7 @@ def _shares(windows: PoolShape, first: int, behind: int, dtype: np.dtype[Any]) -
     """Return one over the units of every window [behind - first, columns] that lie inside the map."""
 
     def inside(axis: Axis) -> Array:
-        reached = axis.inputs_of_taps
-        return np.asarray(((reached >= 0) & (reached < axis.size)).sum(axis=1))
+        return np.array([axis.taps_inside((y, y + 1), (0, axis.size)) for y in range(axis.outputs)])
 
     shares: Array = (1.0 / np.outer(inside(windows.rows)[first:behind], inside(windows.columns))).astype(dtype)
     return shares

@@ -81,7 +81,7 @@ def check_countable(layout: Layout, samples: int) -> None:
     """
     chip, widths = layout.chip, layout.widths
     products = sum(shape.macs for shape in layout.network.shapes)
-    units = widths[0] + sum(shape.map.units + shape.outputs.units for shape in layout.network.shapes)
+    units = sum(layout.widths) + sum(shape.map.units for shape in layout.network.shapes if shape.pool is not None)
     links = chip.columns + chip.rows + 2
     bits = max(2 * max(chip.widths.model_dump().values()), (1 + chip.noc.header_flits) * chip.noc.flit_bits)
     if samples * (products + units * chip.cores) * links * bits >= 1 << 62:
