@@ -8,7 +8,7 @@ from importlib import import_module
 
 _HOMES = {
     "neurosim.chips": ("Chip", "chip_names", "load_chip"),
-    "neurosim.networks": ("Dense", "Network", "dense", "load_network"),
+    "neurosim.networks": ("Conv", "Dense", "Flatten", "Network", "Pool", "dense", "load_network"),
     "neurosim.rules": ("RULES", "Feedback", "Rule", "load_rule"),
     "neurosim.recipes": ("Recipe",),
     "neurosim.datasets": ("load_dataset",),

@@ -6,8 +6,11 @@ from neurosim.costs import price as price
 from neurosim.datasets import load_dataset as load_dataset
 from neurosim.engine import simulate as simulate
 from neurosim.errors import NeurosimError as NeurosimError
+from neurosim.networks import Conv as Conv
 from neurosim.networks import Dense as Dense
+from neurosim.networks import Flatten as Flatten
 from neurosim.networks import Network as Network
+from neurosim.networks import Pool as Pool
 from neurosim.networks import dense as dense
 from neurosim.networks import load_network as load_network
 from neurosim.pipeline import cost as cost

@@ -11,7 +11,7 @@ from neurosim.chips import Chip
 from neurosim.descriptions import Description, override, parse_value, validate
 from neurosim.errors import DescriptionError, nearest_guess
 from neurosim.explanations import key_paths
-from neurosim.networks import Dense, Network
+from neurosim.networks import Conv, Dense, Network, Pool
 from neurosim.recipes import Recipe
 from neurosim.rules import Rule
 
@@ -108,7 +108,7 @@ def _locate(key: str, text: str) -> tuple[str, str]:
     for name in ("rule", "chip"):
         if any(path.rpartition(".")[2] == key for path in key_paths(PARTS[name])):
             return name, key
-    if first in Dense.model_fields:
+    if any(first in kind.model_fields for kind in (Dense, Conv, Pool)):
         raise DescriptionError(f"--set {text}: '{first}' belongs to a layer: write layers.1.{key}=...")
     known = [*(f for model in PARTS.values() for f in model.model_fields), *PARTS]
     raise DescriptionError(

@@ -188,7 +188,8 @@ class Trace:
 
 
 _SCALARS = (
-    "samples", "steps", "makespan_cycles", "barriers", "cores", "cores_used", "outputs", "argmax_bits", "waiting_messages_most",
+    "samples", "steps", "makespan_cycles", "barriers", "cores", "cores_used", "outputs", "argmax_bits",
+    "waiting_messages_most",
 )  # fmt: skip
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +22,7 @@ from naive import by_core, count, walk
 from neurosim.chips import Chip
 from neurosim.engine.facts import microbatch_counts
 from neurosim.errors import PlacementError
+from neurosim.pipeline import cost
 from neurosim.placement import Placement, place
 from neurosim.rules import Rule
 from neurosim.trace import TRAFFIC_INDEX
@@ -163,3 +166,26 @@ def test_every_message_of_the_slow_twin_is_planned(drawn: Case) -> None:
     tables = [microbatch_counts(plan, batch, plan.tasks.work(batch)) for batch in plan.microbatches()]
     flits = sum(int(table.traffic[:, TRAFFIC_INDEX["flits"]].sum()) for table in tables)
     assert flits == hops["flits"]
+
+
+def golden_conv_rows() -> list[dict[str, str]]:
+    with (Path(__file__).parent / "golden_counts.csv").open() as file:
+        return [row for row in csv.DictReader(file) if row["network"] == "cifar10-cnn-same"]
+
+
+@pytest.mark.parametrize("row", golden_conv_rows(), ids=lambda row: row["rule"])
+def test_the_cifar10_network_has_its_golden_macs_on_cores_that_share_filters_too(row: dict[str, str]) -> None:
+    found = cost("cifar10-cnn", rule=row["rule"], chip="mesh1024-large", batch_size=2, optimizer="sgd")
+    assert any(cut.tiled for cut in found.placement.cuts)
+    for phase in ("forward", "error", "update"):
+        assert found.phases[phase]["macs"] == 2 * int(row[f"macs_{phase}"])
+    assert found.counts["macs"] == 2 * int(row["macs_total"])
+
+
+@pytest.mark.parametrize("row", golden_conv_rows(), ids=lambda row: row["rule"])
+def test_the_cifar10_network_stores_its_golden_weights_and_feedback(row: dict[str, str]) -> None:
+    found = cost("cifar10-cnn", rule=row["rule"], chip="von_neumann", batch_size=1, optimizer="sgd").stored_bits
+    feedback_bits = 16 + (4 if row["rule"] == "ssdfa" else 0)  # with the index of one of ten outputs
+    assert found["weights"] == 16 * int(row["weights"])
+    assert found["feedback"] == feedback_bits * int(row["feedback_words_stored"])
+    assert found["copies"] == 0

@@ -19,7 +19,7 @@ from neurosim.analytic import count_step
 from neurosim.counts import WORK_COLUMNS, kind_bits, words_per_value
 from neurosim.networks.optimizers import OPTIMIZERS
 from neurosim.placement import place, with_connections
-from neurosim.schedules.channel import tiled_operand_bits
+from neurosim.schedules.channel import Product, tiled_operand_bits
 from neurosim.schedules.layout import Layout
 from neurosim.schedules.tasks import RESOURCES, total
 from neurosim.trace import CORE_STATES, TRAFFIC_INDEX
@@ -288,12 +288,21 @@ def test_the_check_rows_of_the_cost_model_are_what_the_program_counts():
         assert {name: int(value) for name, value in row.items()} == {name: found.count(name) for name in row}, rule.name
 
 
+def test_the_macs_of_convolutions_in_the_cost_model_are_what_the_program_counts():
+    (rows,) = tables("cost_model.md", "lenet under")
+    for row in rows:
+        for rule in re.findall(r"`([\w-]+)`", row["lenet under"]):
+            phases = ns.cost("lenet", rule=rule, batch_size=1, fidelity="analytic").phases
+            by_hand = {phase: int(row[phase]) for phase in ("forward", "error", "update")}
+            assert by_hand == {phase: phases[phase]["macs"] for phase in by_hand}, rule
+
+
 def test_the_cache_example_of_the_cost_model_is_what_the_program_tiles():
     (rows,) = tables("cost_model.md", "cache", "operands")
     channel = ns.load_chip("von_neumann").channel
     for row in rows:
         cache = channel.model_copy(update={"cache_bytes": int(row["cache"].split()[0]) * 1024})
-        bits = tiled_operand_bits((200, 784, 800), 16, 16, 32, cache)
+        bits = tiled_operand_bits(Product(200, 784, 800, 200 * 784, 784 * 800), 16, 16, 32, cache)
         assert f"{bits / 8e6:.2f} MB" == row["operands"]
 
 

@@ -1,4 +1,4 @@
-"""The script behind the CIFAR-10 table: it trains as neurosim.train does, goes on where it stopped, and refuses to mix."""
+"""The script behind the CIFAR-10 table: it trains as neurosim.train does, goes on where it stopped, mixes nothing."""
 
 from __future__ import annotations
 

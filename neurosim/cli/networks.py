@@ -27,9 +27,9 @@ def show_networks(
         return
     rows = []
     for known, purpose in NETWORKS.items():
-        widths = load_network(known).widths
-        weights = sum(before * after for before, after in zip(widths, widths[1:], strict=False))
-        rows.append({"network": known, "layers": len(widths) - 1, "weights": weights, "for": purpose})
+        shapes = load_network(known).shapes
+        weights = sum(shape.weights for shape in shapes)
+        rows.append({"network": known, "layers": len(shapes), "weights": weights, "for": purpose})
     if json:
         print_json(rows)
     else:

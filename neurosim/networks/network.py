@@ -1,4 +1,4 @@
-"""Network and Dense: layers of neurons as plain data, read from TOML or from a shorthand such as 784-800-10."""
+"""Network: layers of neurons as plain data, read from TOML or from a shorthand such as 784-800-10."""
 
 from __future__ import annotations
 

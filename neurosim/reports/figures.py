@@ -8,6 +8,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from neurosim.reports.bounds import draw_core_states, draw_critical_path, draw_stored_bits
+from neurosim.reports.layers import draw_layer_movement
 from neurosim.reports.learning import (
     draw_alignment,
     draw_learning_epochs,
@@ -24,6 +25,7 @@ FIGURES: dict[str, Callable[[Results], Figure | None]] = {
     "learning_seconds": draw_learning_seconds,
     "learning_joules": draw_learning_joules,
     "error_movement": draw_error_movement,
+    "layer_movement": draw_layer_movement,
     "macs": draw_macs,
     "memory_accesses": draw_memory_accesses,
     "energy": draw_energy,

@@ -79,7 +79,7 @@ def check_countable(layout: Layout, samples: int) -> None:
     Raises:
         SimulationError: values x links x bits or flits, the largest of all products, are too many.
     """
-    chip, widths = layout.chip, layout.widths
+    chip = layout.chip
     products = sum(shape.macs for shape in layout.network.shapes)
     units = sum(layout.widths) + sum(shape.map.units for shape in layout.network.shapes if shape.pool is not None)
     links = chip.columns + chip.rows + 2
