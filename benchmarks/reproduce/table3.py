@@ -31,7 +31,6 @@ import pandas as pd
 
 import neurosim as ns
 from neurosim import runs
-from neurosim.chips import Chip
 from neurosim.datasets import Dataset, Preparation, prepare
 from neurosim.networks import Network
 from neurosim.numerics import Memories, single_blas_thread
@@ -50,9 +49,8 @@ AUTHORS = {
 }
 """Test accuracy as the rules' authors have it; Nokland's as 100 minus his test errors of 22.5, 27.1 and 26.9 %."""
 
-CHIP = "mesh1024"
-NEURON_MEMORY_BYTES = 131072
-"""BP's partial sums of the second convolution do not fit the 64 KiB that the chip comes with."""
+CHIP = "mesh1024-large"
+"""BP's partial sums of the second convolution do not fit the neuron memories of mesh1024."""
 
 ORDER_KEY = 0x6F72646572
 """The key of the order of samples, as neurosim.train has it: both give the same weights."""
@@ -79,13 +77,6 @@ class Setting:
         recipe = self.recipe.model_dump(mode="json", exclude={"epochs"})
         described = {"network": self.network.model_dump(mode="json"), "dataset": self.dataset.describe()}
         return dict(json.loads(runs.json_text(described | {"recipe": recipe, "direct_init": self.direct_init})))
-
-
-def machine() -> Chip:
-    """Return the chip whose costs are shown."""
-    chip = ns.load_chip(CHIP)
-    memory = chip.core.neuron_memory.model_copy(update={"capacity_bytes": NEURON_MEMORY_BYTES})
-    return chip.model_copy(update={"core": chip.core.model_copy(update={"neuron_memory": memory})})
 
 
 def state_arrays(memories: Memories) -> dict[str, Any]:
@@ -156,7 +147,7 @@ def epoch_costs(setting: Setting, rules: Sequence[str]) -> pd.DataFrame:
         found = ns.cost(
             setting.network,
             rule=rule,
-            chip=machine(),
+            chip=CHIP,
             recipe=setting.recipe_of(rule),
             per="epoch",
             samples=setting.dataset.train_samples,

@@ -61,5 +61,5 @@ def _panel(ax: Axes, rules: Sequence[str], moved: dict[str, dict[int, float]]) -
     ax.yaxis.set_major_formatter(EngFormatter())
     ax.yaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.set_xlabel("layer")
+    ax.set_xlabel("layer (number)")
     ax.grid(axis="y", color="#dddddd")
