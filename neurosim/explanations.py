@@ -91,7 +91,7 @@ def shown(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-_BEGINS_WITH_KEY = re.compile(r"[a-z_][a-z_.]*: ")
+_BEGINS_WITH_KEY = re.compile(r"[a-z_][a-z_.0-9]*: ")
 _ALLOWED = {
     "missing": "is missing",
     "greater_than_equal": "must be at least {ge}",
@@ -149,7 +149,7 @@ def explain(error: ValidationError, model: type[BaseModel], data: Mapping[str, A
     if first["type"] == "union_tag_invalid":
         tag, kinds = first["ctx"]["tag"], first["ctx"]["expected_tags"]
         guess = nearest_guess(tag, re.findall(r"'([^']*)'", kinds))
-        return f"{_dotted(place, [*first['loc'], 'kind'])}: {shown(tag)}: must be {kinds}{guess}"
+        return f"{_dotted(place, [*first['loc'], 'kind'])}: {shown(tag)}: must be one of {kinds}{guess}"
     steps, owner = _walk(model, first["loc"])
     path = _dotted(place, steps)
     if first["type"] == "value_error":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -12,7 +12,7 @@ from neurosim.analytic import Analysis, analyse
 from neurosim.arguments import checked_choice, checked_count
 from neurosim.chips import Chip, assumed, load_chip
 from neurosim.costs import PLACED_COMPONENTS, Prices, price
-from neurosim.counts import COUNT_NAMES, PHASES, WORK_COLUMNS
+from neurosim.counts import COUNT_NAMES, MESSAGE_COUNTS, PHASES, WORK_COLUMNS
 from neurosim.engine import simulate
 from neurosim.errors import DescriptionError, SimulationError, nearest_guess
 from neurosim.networks import Network, load_network
@@ -177,14 +177,26 @@ class Costs:
         sums = self.trace.core_cycles.sum(axis=0)
         return {state: self._share(int(total)) for state, total in zip(CORE_STATES, sums, strict=True)}
 
+    def _new_weight_rows(self) -> list[tuple[str, int, str, str, int | float]]:
+        """What of each layer's update keeps mirrors of its weights up to date."""
+        table, rows = self.analysis.new_weights, []
+        priced = price(replace(self.analysis, counts=table), self.chip).placed_pj
+        for number, (phase, layer) in enumerate(table.places):
+            if phase == "update":
+                for name in (*MESSAGE_COUNTS, "mirror_writes", "channel_bits"):
+                    value = self._share(table.count(name, [number]))
+                    rows.append((phase, layer, f"new_weights_{name}", _unit_of(name), value))
+                rows.append((phase, layer, "new_weights_pj", "pJ", float(priced[number].sum()) / self.divisor))
+        return rows
+
     def _rows(self) -> list[tuple[str, int, str, str, int | float]]:
         table, rows = self.prices.counts, []
         for number, (phase, layer) in enumerate(table.places):
             for name in COUNT_NAMES:
-                unit = "bit" if name.endswith(("_bits", "_hops")) and "flit" not in name else "count"
-                rows.append((phase, layer, name, unit, self._share(table.count(name, [number]))))
+                rows.append((phase, layer, name, _unit_of(name), self._share(table.count(name, [number]))))
             for component, pj in zip(PLACED_COMPONENTS, self.prices.placed_pj[number], strict=True):
                 rows.append((phase, layer, f"{component}_energy_pj", "pJ", float(pj) / self.divisor))
+        rows += self._new_weight_rows() if self.rule.mirrored else []
         whole: list[tuple[str, str, Any]] = [
             ("bound_cycles", "cycle", self.bound_cycles),
             ("seconds", "s", self.seconds),
@@ -199,6 +211,10 @@ class Costs:
         for phase, resources in self._critical_path().items():
             rows += [(phase, 0, f"critical_path_{name}_cycles", "cycle", value) for name, value in resources.items()]
         return rows
+
+
+def _unit_of(count: str) -> str:
+    return "bit" if count.endswith(("_bits", "_hops")) and "flit" not in count else "count"
 
 
 def cost(

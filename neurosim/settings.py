@@ -109,7 +109,9 @@ def _locate(key: str, text: str) -> tuple[str, str]:
         if any(path.rpartition(".")[2] == key for path in key_paths(PARTS[name])):
             return name, key
     if any(first in kind.model_fields for kind in (Dense, Conv, Pool)):
-        raise DescriptionError(f"--set {text}: '{first}' belongs to a layer: write layers.1.{key}=...")
+        raise DescriptionError(
+            f"--set {text}: '{first}' belongs to a layer: write layers.N.{key}=... with its number N"
+        )
     known = [*(f for model in PARTS.values() for f in model.model_fields), *PARTS]
     raise DescriptionError(
         f"--set {text}: no field '{key}' in recipe, rule, chip or network{nearest_guess(first, known)}"

@@ -75,7 +75,7 @@ def test_a_network_file_has_layers_and_may_be_based_on_another(tmp_path):
         ("inputs = 4\n[[layers]]\nunits = 1\ndropout = 1.0\n", r"n\.layers\.1\.dropout: 1\.0: must be less than 1"),
         (
             "inputs = 4\n[[layers]]\nunits = 1\ndropout = 0.5\n",
-            r"n: layers\.1\.dropout: 0\.5: is refused on the last layer",
+            r"n\.layers\.1\.dropout: 0\.5: is refused on the last layer",
         ),
         ("inputs = 4\n[[layers]]\nunit = 1\n", r"n\.layers\.1\.unit: unknown key; did you mean 'units'"),
         ("inputs = 4\nlayers = [3]\n", r"n\.layers\.1: 3: must be a table of keys"),

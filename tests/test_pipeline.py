@@ -125,3 +125,30 @@ def test_a_phase_may_have_a_price_and_rate_of_its_own(costs):
 def test_what_does_not_exist_is_refused_in_one_sentence(settings, words):
     with pytest.raises(DescriptionError, match=words):
         cost(NETWORK, **settings)
+
+
+@pytest.mark.parametrize("rule", ["bp-mirrored", "bp"])
+def test_new_weights_of_mirrors_are_told_from_the_copies_of_filters(rule):
+    found = cost("lenet", rule=rule, chip="mesh64", batch_size=64, microbatch=25)
+    rows = found.frame[found.frame["phase"] == "update"]
+    apart = rows[rows["quantity"].str.startswith("new_weights_")].groupby("quantity")["value"].sum()
+    groups = [group for group in found.trace.groups if group.payload == "new weights"]
+    copies = [group for group in found.trace.groups if group.payload in ("partial gradients", "new copies")]
+    assert sum(group.messages for group in copies) > 0
+    if rule == "bp":
+        assert apart.empty
+        return
+    for name in ("messages", "payload_bits", "flit_hops"):
+        assert apart[f"new_weights_{name}"] == sum(getattr(group, name) for group in groups)
+    assert apart["new_weights_mirror_writes"] == found.counts["mirror_writes"]
+    flits, routers = apart["new_weights_flit_hops"], apart["new_weights_flit_routers"]
+    noc, memory = found.chip.noc, found.chip.core.synapse_memory
+    moved = flits * noc.link_pj_per_flit + routers * noc.router_pj_per_flit
+    written = apart["new_weights_mirror_writes"] * memory.write_pj_per_word
+    assert apart["new_weights_pj"] == pytest.approx(moved + written)
+
+
+def test_new_weights_of_filters_cross_a_channel_once():
+    found = cost("lenet", rule="bp-mirrored", chip="von_neumann", batch_size=64).frame
+    mirrored = sum(shape.weights for shape in ns.load_network("lenet").shapes[1:])
+    assert found[found["quantity"] == "new_weights_channel_bits"]["value"].sum() == 16 * mirrored

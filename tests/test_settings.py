@@ -43,7 +43,7 @@ def test_a_rule_s_own_settings_leave_the_others_alone():
         ("lr", "KEY=VALUE"),
         ("learning_rates=3", "learning_rates"),
         ("batchsize=3", "did you mean 'batch_size'"),
-        ("activation=relu", "layers.1.activation"),
+        ("activation=relu", "layers.N.activation"),
         ("dfa:clock_mhz=3", "not its own chip"),
     ],
 )

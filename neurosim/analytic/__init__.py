@@ -7,6 +7,7 @@ from functools import reduce
 
 from neurosim.analytic.bound import Bound, bound_run
 from neurosim.analytic.counts import count_step
+from neurosim.analytic.new_weights import count_new_weights
 from neurosim.networks import Network
 from neurosim.placement import Placement
 from neurosim.recipes import Recipe
@@ -22,10 +23,12 @@ __all__ = ["Analysis", "Bound", "analyse", "bound_run", "count_step"]
 class Analysis:
     """Counts and bound of a run of ``samples`` samples on a chip of this ``structure``.
 
-    Where a makespan is asked for, the bound stands for it.
+    ``new_weights`` is the part of the counts that keeps mirrors up to date. Where a makespan is asked for, the bound
+    stands for it.
     """
 
     counts: CountTable
+    new_weights: CountTable
     bound: Bound
     samples: int
     barriers: int
@@ -60,6 +63,7 @@ def analyse(
     microbatches = microbatch_times(placement.microbatch, recipe.batch_size, total)
     return Analysis(
         counts=reduce(CountTable.plus, tables),
+        new_weights=count_new_weights(layout).scaled(full + bool(short)),
         bound=bound_run(layout, microbatches),
         samples=total,
         barriers=0 if recipe.overlap == "exact" else sum(microbatches.values()),

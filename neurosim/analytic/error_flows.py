@@ -23,10 +23,15 @@ def error_flows(layout: Layout, grid: Mesh) -> Iterator[Flow]:
             yield from _partial_sums(layout, grid, layer)
             continue
         yield from _next_errors(layout, grid, layer)
-        if rule.mirrored and layout.trained[layer + 1]:
-            yield _new_weights(layout, grid, layer)
+        if layer in mirrored_layers(layout):
+            yield new_weights_flow(layout, grid, layer)
     if rule.shares_source and hidden:
         yield from (_sparse_errors if rule.sparse else _output_errors)(layout, grid)
+
+
+def mirrored_layers(layout: Layout) -> list[int]:
+    """Return the layers l that keep a mirror of weights W_(l+1) which this run changes."""
+    return [layer for layer in layout.hidden_errors() if layout.rule.mirrored and layout.trained[layer + 1]]
 
 
 def _next_errors(layout: Layout, grid: Mesh, layer: int) -> Iterator[Flow]:
@@ -57,7 +62,7 @@ def _partial_sums(layout: Layout, grid: Mesh, layer: int) -> Iterator[Flow]:
             yield Flow(task, senders.take(sources), ones, *ends, "destination", payload, (("error", layer),))
 
 
-def _new_weights(layout: Layout, grid: Mesh, layer: int) -> Flow:
+def new_weights_flow(layout: Layout, grid: Mesh, layer: int) -> Flow:
     """New weights of W_(l+1), or their signs, from their owners to the mirrors at the cores of ``layer``."""
     task: Task = ("update", layer + 1)
     following, owners = layout.shape(layer + 1), layout.cut(layer + 1).owners

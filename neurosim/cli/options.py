@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from neurosim.settings import Settings
 
 NetworkOption = Annotated[
-    str, typer.Option("--network", metavar="SPEC", help="Network: 784-800-10, 784-7x240-10, or a TOML file.")
+    str,
+    typer.Option(
+        "--network", metavar="SPEC", help="Network: 784-800-10, 784-7x240-10, a name such as lenet, or a TOML file."
+    ),
 ]
 HiddenOption = Annotated[
     str, typer.Option("--hidden", metavar="WIDTHS", help="Hidden layers 800,800; both ends come from the data set.")

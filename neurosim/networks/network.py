@@ -46,6 +46,19 @@ class Network(Description):
     inputs: NeuronCount | tuple[NeuronCount, NeuronCount, NeuronCount]
     layers: Annotated[tuple[AnyLayer, ...], Field(min_length=1)]
 
+    @model_validator(mode="before")
+    @classmethod
+    def _convolutions_say_so(cls, data: Any) -> Any:
+        """Refuse a layer that would be dense by default and is meant to be something else."""
+        layers = data.get("layers") if isinstance(data, Mapping) else None
+        for number, layer in enumerate(layers if isinstance(layers, list | tuple) else (), start=1):
+            if isinstance(layer, Mapping) and "kind" not in layer and {"channels", "kernel"} & set(layer):
+                raise ValueError(
+                    f"layers.{number}.kind: is missing: a layer with channels or a kernel is no dense one; write "
+                    "kind = 'conv', 'max_pool' or 'average_pool'"
+                )
+        return data
+
     @model_validator(mode="after")
     def _fits_together(self) -> Network:
         shapes = self.shapes
@@ -55,9 +68,9 @@ class Network(Description):
                 f"layers.{len(self.layers)}.dropout: {last.dropout:g}: is refused on the last layer, whose outputs "
                 "the loss compares with the targets; set it to 0, or drop hidden neurons"
             )
-        for number, shape in enumerate(shapes, start=1):
-            if max(shape.map.units, shape.inputs.units) > MOST_UNITS:
-                raise ValueError(f"layers: layer {number} has a map of {shape.map}; at most {MOST_UNITS} units are")
+        largest = max((one for shape in shapes for one in (shape.inputs, shape.map)), key=lambda one: one.units)
+        if largest.units > MOST_UNITS:
+            raise ValueError(f"layers: a map of {largest}: must be of at most {MOST_UNITS} units")
         return self
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Network:
@@ -137,7 +150,10 @@ def _shipped() -> dict[str, Path]:
 
 _LONGEST_REPEAT = 1000
 _PART = re.compile(r"(?:(\d{1,9})x)?(\d{1,9})", re.ASCII)
-_HOW = "write widths such as 784-800-10, 784-7x240-10 for seven layers of 240, or the path of a TOML file"
+_HOW = (
+    "write widths such as 784-800-10, 784-7x240-10 for seven layers of 240, a name that 'neurosim networks' lists, or "
+    "the path of a TOML file"
+)
 
 
 def dense(widths: Sequence[int], activation: Activation = "tanh", name: str = "") -> Network:

@@ -39,6 +39,7 @@ _STORED_LOOKS = {
     "feedback": Look(VERMILLION),
     "mirror": Look(PURPLE, hatch="xxx"),
     "biases": Look(GREY),
+    "copies": Look(BLUE, hatch="xxx"),
     "activations_and_errors": Look(SKY, hatch="\\\\\\"),
 }
 _STATE_LOOKS = {

@@ -150,7 +150,7 @@ def _mirrors(results: Results, table: pd.DataFrame) -> list[str]:
     lines = [f"{rule} learns what {other} learns, to the bit." for rule, other in results.learned_as.items()]
     if (table["transport_joules_per_sample"] > 0).any():
         lines.append(
-            "New weights: what a mirrored rule sends to its copies every step. It happens in the update phase; it is "
+            "New weights: what a mirrored rule sends to its mirrors every step. It happens in the update phase; it is "
             "part of the error phase here, which could not do without it."
         )
     return lines
