@@ -48,8 +48,11 @@ class Network(Description):
 
     @model_validator(mode="before")
     @classmethod
-    def _convolutions_say_so(cls, data: Any) -> Any:
-        """Refuse a layer that would be dense by default and is meant to be something else."""
+    def _maps_are_meant(cls, data: Any) -> Any:
+        """Refuse inputs that are half a map, and a layer that would be dense by default and is meant to be another."""
+        inputs = data.get("inputs") if isinstance(data, Mapping) else None
+        if isinstance(inputs, list | tuple) and len(inputs) != 3:
+            raise ValueError(f"inputs: {list(inputs)}: must be a number of values, or [channels, rows, columns]")
         layers = data.get("layers") if isinstance(data, Mapping) else None
         for number, layer in enumerate(layers if isinstance(layers, list | tuple) else (), start=1):
             if isinstance(layer, Mapping) and "kind" not in layer and {"channels", "kernel"} & set(layer):
