@@ -71,7 +71,7 @@ TAIL = '[[layers]]\nkind = "flatten"\n[[layers]]\nunits = 3\n'
         (HEAD + "padding = [0, 3, 0, 0]\n" + TAIL, "layers.1.padding: 3: a window of 3 rows would lie outside"),
         (HEAD.replace("kernel = 3", "kernle = 3") + TAIL, "layers.1.kernle: unknown key; did you mean 'kernel'?"),
         (HEAD.replace('"conv"', '"convv"') + TAIL, "layers.1.kind: 'convv': must be one of 'dense', 'conv'"),
-        (HEAD.replace("[3, 8, 8]", "[3, 8]") + TAIL, "n.inputs: [3, 8]: must be a number of values, or [channels, rows"),
+        (HEAD.replace("[3, 8, 8]", "[3, 8]") + TAIL, "n.inputs: [3, 8]: must be a number of values, or ["),
         (HEAD.replace("[3, 8, 8]", "192") + TAIL, "layers.1.kind: 'conv': needs a map of channels, rows and columns"),
         (HEAD.replace("kernel = 3", 'kernel = 9\npadding = "valid"') + TAIL, "layers.1.kernel: 9: is more than the 8"),
         (HEAD.replace('kind = "conv"\n', "") + TAIL, "n.layers.1.kind: is missing: a layer with channels or a kernel"),
