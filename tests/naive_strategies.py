@@ -32,6 +32,15 @@ MORE_RULES = [
 ALL_RULES = [*RULES.values(), *MORE_RULES]
 
 
+def with_memory(chip: Chip, neuron_bytes: int, synapse_bytes: int) -> Chip:
+    """Return a chip with other capacities."""
+    core = chip.core
+    neuron = core.neuron_memory.model_copy(update={"capacity_bytes": neuron_bytes})
+    synapse = core.synapse_memory.model_copy(update={"capacity_bytes": synapse_bytes})
+    update = {"core": core.model_copy(update={"neuron_memory": neuron, "synapse_memory": synapse})}
+    return chip.model_copy(update=update)
+
+
 def tiny_chip(**changes: Any) -> Chip:
     """Return a chip with round numbers: 16-bit values and flits, two of everything a cycle, hops of one cycle."""
     memory = Memory(capacity_bytes=1024, words_per_cycle=2, read_pj_per_word=1.0, write_pj_per_word=1.0)

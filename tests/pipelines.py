@@ -182,3 +182,14 @@ def task_times(pipeline: Pipeline, trace: Trace, samples: int) -> dict[TaskKey, 
             times[step, number, *role_of(plan.tasks, cores, int(task))] = (now + int(start), now + int(end))
         now += line.makespan_cycles + pipeline.drawn.chip.barrier_cycles
     return times
+
+
+def planned_messages(pipeline: Pipeline) -> Counter[tuple[int | str, ...]]:
+    """Return how many messages the plan has by (microbatch, task, layer, core or port, payload bits, copies)."""
+    plan, planned = pipeline.plan, Counter[tuple[int | str, ...]]()
+    for number, batch in enumerate(plan.microbatches()):
+        bits = plan.messages.payload_bits(batch.samples)
+        for i in np.flatnonzero(~plan.messages.last_only | batch.last).tolist():
+            role = role_of(plan.tasks, pipeline.drawn.chip.cores, int(plan.messages.source_task[i]))
+            planned[number, *role, int(bits[i]), int(plan.messages.copies[i])] += 1
+    return planned

@@ -6,7 +6,6 @@ import csv
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import pytest
 from check_rows import conv_paper_case
 from hypothesis import given
@@ -15,11 +14,10 @@ from naive_case import Case
 from naive_duration import duration_cycles
 from naive_machine import traffic
 from naive_placement import auto_microbatch, placed, sizes
-from naive_strategies import ALL_RULES, channel_chips, chips, conv_cases
-from pipelines import Pipeline, core_counted, counted, examples, network_of, recipe_of, role_of
+from naive_strategies import ALL_RULES, channel_chips, chips, conv_cases, with_memory
+from pipelines import Pipeline, core_counted, counted, examples, network_of, planned_messages, recipe_of, role_of
 
 from naive import by_core, count, walk
-from neurosim.chips import Chip
 from neurosim.engine.facts import microbatch_counts
 from neurosim.errors import PlacementError
 from neurosim.pipeline import cost
@@ -37,14 +35,6 @@ def test_every_core_stores_what_the_slow_twin_lists(drawn: Case) -> None:
     expected = sizes(Pipeline(drawn).case)
     stored = zip(placement.neuron_bits.tolist(), placement.synapse_bits.tolist(), strict=True)
     assert dict(enumerate(stored)) == {core: expected.get(core, (0, 0)) for core in range(drawn.chip.cores)}
-
-
-def with_memory(chip: Chip, neuron_bytes: int, synapse_bytes: int) -> Chip:
-    core = chip.core
-    neuron = core.neuron_memory.model_copy(update={"capacity_bytes": neuron_bytes})
-    synapse = core.synapse_memory.model_copy(update={"capacity_bytes": synapse_bytes})
-    update = {"core": core.model_copy(update={"neuron_memory": neuron, "synapse_memory": synapse})}
-    return chip.model_copy(update=update)
 
 
 @st.composite
@@ -154,14 +144,7 @@ def test_every_message_of_the_slow_twin_is_planned(drawn: Case) -> None:
             sender.microbatch, sender.name, sender.layer, sender.core, sent.payload_bits, len(sent.destinations)
         ] += 1
         hops.update(traffic(drawn.chip, sent))
-    planned: Counter[tuple[int | str, ...]] = Counter()
-    messages = pipeline.plan.messages
-    for number, batch in enumerate(pipeline.plan.microbatches()):
-        bits = messages.payload_bits(batch.samples)
-        for i in np.flatnonzero(~messages.last_only | batch.last).tolist():
-            role = role_of(pipeline.plan.tasks, drawn.chip.cores, int(messages.source_task[i]))
-            planned[number, *role, int(bits[i]), int(messages.copies[i])] += 1
-    assert planned == expected
+    assert planned_messages(pipeline) == expected
     plan = pipeline.plan
     tables = [microbatch_counts(plan, batch, plan.tasks.work(batch)) for batch in plan.microbatches()]
     flits = sum(int(table.traffic[:, TRAFFIC_INDEX["flits"]].sum()) for table in tables)

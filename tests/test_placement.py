@@ -13,23 +13,15 @@ from hypothesis import strategies as st
 from naive_case import Case, cut
 from naive_placement import auto_microbatch, cores_needed, fits, sizes
 from naive_placement import place as place_naively
-from naive_strategies import cases, channel_chips, chips, tiny_chip
+from naive_strategies import cases, channel_chips, chips, tiny_chip, with_memory
 from pipelines import Pipeline, examples, network_of, recipe_of
 
-from neurosim.chips import Chip, load_chip
+from neurosim.chips import load_chip
 from neurosim.errors import PlacementError
 from neurosim.networks import dense
 from neurosim.placement import Placement, core_order, place, place_on, place_together, slice_starts, stored_bits
 from neurosim.recipes import Recipe
 from neurosim.rules import RULES, Feedback, Rule
-
-
-def with_memory(chip: Chip, neuron_bytes: int, synapse_bytes: int) -> Chip:
-    core = chip.core
-    neuron = core.neuron_memory.model_copy(update={"capacity_bytes": neuron_bytes})
-    synapse = core.synapse_memory.model_copy(update={"capacity_bytes": synapse_bytes})
-    update = {"core": core.model_copy(update={"neuron_memory": neuron, "synapse_memory": synapse})}
-    return chip.model_copy(update=update)
 
 
 @st.composite

@@ -15,7 +15,7 @@ from naive_duration import duration_cycles
 from naive_machine import traffic
 from naive_routes import EAST, NORTH, SOUTH, WEST, router_of, tree
 from naive_strategies import cases, channel_chip, channel_chips, tiny_chip
-from pipelines import Pipeline, examples, role_of
+from pipelines import Pipeline, examples, planned_messages, role_of
 
 from naive import walk
 from neurosim.chips import Channel
@@ -53,14 +53,7 @@ def test_every_message_of_the_slow_twin_is_planned(drawn: Case) -> None:
     for sent in walk(pipeline.case).messages:
         role = (sent.sender.microbatch, sent.sender.name, sent.sender.layer, sent.sender.core)
         expected[*role, sent.payload_bits, len(sent.destinations)] += 1
-    planned: Counter[tuple[int | str, ...]] = Counter()
-    messages = pipeline.plan.messages
-    for number, batch in enumerate(pipeline.plan.microbatches()):
-        bits = messages.payload_bits(batch.samples)
-        for i in np.flatnonzero(~messages.last_only | batch.last).tolist():
-            role = role_of(pipeline.plan.tasks, drawn.chip.cores, int(messages.source_task[i]))
-            planned[number, *role, int(bits[i]), int(messages.copies[i])] += 1
-    assert planned == expected
+    assert planned_messages(pipeline) == expected
 
 
 @examples(80)

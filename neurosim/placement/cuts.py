@@ -123,11 +123,6 @@ class LayerCut:
         return self.rows(tile) if pool is None else pool.rows.readers(*self.map_rows(tile))
 
 
-def overlap(one: tuple[int, int], other: tuple[int, int]) -> int:
-    """Return how many rows two ranges first .. behind - 1 share."""
-    return max(0, min(one[1], other[1]) - max(one[0], other[0]))
-
-
 def row_ranges(starts: IntArray) -> IntArray:
     """Return [first, behind] of the parts between ``starts`` [parts + 1] as rows of an array [parts, 2]."""
     return np.stack([starts[:-1], starts[1:]], axis=1)

@@ -41,12 +41,8 @@ class Partition:
         return row_ranges(self.cuts[layer].row_starts)
 
     def map_rows(self, layer: int) -> IntArray:
-        """Rows of each tile before the pool [tiles, 2]."""
+        """Rows of each tile before the pool, those of its delta [tiles, 2]; of a dense layer its one position."""
         return row_ranges(self.cuts[layer].map_row_starts)
-
-    def error_rows(self, layer: int) -> IntArray:
-        """Rows of the tiles' deltas that a layer before it may ask for [tiles, 2]: of its map, or its one position."""
-        return self.map_rows(layer)
 
     def needs(self, layer: int) -> IntArray:
         """Rows of the map before the layer that each tile reads [tiles, 2]."""
@@ -82,7 +78,7 @@ class Partition:
     def errors_here(self, layer: int) -> IntArray:
         """Values of the next layer's error that each slice needs and its own core has made [c_l]."""
         columns = self.network.shape(layer + 1).map.columns
-        return self._shared(layer, self.readers(layer), layer + 1, self.error_rows(layer + 1)) * columns
+        return self._shared(layer, self.readers(layer), layer + 1, self.map_rows(layer + 1)) * columns
 
     def sums(self, layer: int) -> IntArray:
         """Values of a sample for which each tile of the next layer sends sums to one channel of each of ``layer``.
