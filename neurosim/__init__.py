@@ -19,6 +19,7 @@ _HOMES = {
     "neurosim.pipeline": ("cost",),
     "neurosim.training": ("train",),
     "neurosim.comparisons": ("compare",),
+    "neurosim.sweeps": ("sweep",),
     "neurosim.errors": ("NeurosimError",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

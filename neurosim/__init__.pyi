@@ -21,6 +21,7 @@ from neurosim.rules import Feedback as Feedback
 from neurosim.rules import Rule as Rule
 from neurosim.rules import load_rule as load_rule
 from neurosim.schedules import schedule as schedule
+from neurosim.sweeps import sweep as sweep
 from neurosim.training import train as train
 
 __all__: list[str]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -47,6 +48,40 @@ class Memory(Description):
     words_per_cycle: PositiveCount
     read_pj_per_word: Amount
     write_pj_per_word: Amount
+
+
+class MemoryEnergy(Description):
+    """How the energy of an access grows with a memory's capacity: what memories of other sizes would cost.
+
+    ``access_pj_per_bit`` at each of the ascending ``capacity_bytes``, log-log between them and flat below the first; a
+    memory larger than the last is banks of that size and ``wire_pj_per_bit`` more.
+    """
+
+    capacity_bytes: Annotated[tuple[ByteCount, ...], Field(min_length=1)]
+    access_pj_per_bit: tuple[PositiveAmount, ...]
+    wire_pj_per_bit: Amount = 0.0
+
+    @model_validator(mode="after")
+    def _is_a_table(self) -> MemoryEnergy:
+        sizes, energies = self.capacity_bytes, self.access_pj_per_bit
+        if len(sizes) != len(energies) or list(sizes) != sorted(set(sizes)):
+            raise ValueError(
+                f"capacity_bytes: {list(sizes)}: must be ascending, with one access_pj_per_bit each, and there are "
+                f"{len(energies)} of these"
+            )
+        return self
+
+    def pj_per_bit(self, capacity_bytes: int) -> float:
+        """Return the energy of reading or writing one bit of a memory of this capacity, in pJ."""
+        sizes, energies = self.capacity_bytes, self.access_pj_per_bit
+        if capacity_bytes > sizes[-1]:
+            return energies[-1] + self.wire_pj_per_bit
+        if capacity_bytes <= sizes[0]:
+            return energies[0]
+        above = next(i for i, size in enumerate(sizes) if size >= capacity_bytes)
+        low, high = sizes[above - 1], sizes[above]
+        share = math.log(capacity_bytes / low) / math.log(high / low)
+        return float(energies[above - 1] * (energies[above] / energies[above - 1]) ** share)
 
 
 class PhaseRates(Description):
@@ -138,6 +173,7 @@ class Chip(Description):
     noc: Noc
     io: Io
     channel: Channel | None = None
+    memory_energy: MemoryEnergy | None = None
     sources: dict[str, str] = Field(default_factory=dict)
 
     @field_validator("sources", mode="before")
@@ -221,7 +257,7 @@ class Chip(Description):
         return {key: json.dumps(value) for key, value in _leaves(data) if not _PRICED.search(key)}
 
 
-_PRICED = re.compile(r"_pj(_|$)|^(static_w_core|static_w_chip|clock_mhz|power_gating)$")
+_PRICED = re.compile(r"_pj(_|$)|^(static_w_core|static_w_chip|clock_mhz|power_gating|memory_energy)(\.|$)")
 
 
 def _leaves(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -77,6 +77,11 @@ class Costs:
         return self._share(self.analysis.bound.bound_cycles)
 
     @property
+    def serial_path_cycles(self) -> int | float | None:
+        """Cycles of the critical path that more cores would not shorten (Amdahl's part); None without simulation."""
+        return None if self.trace is None else self._share(sum(self.trace.serial_path.values()))
+
+    @property
     def seconds(self) -> float:
         """Seconds of the makespan (of the bound where nothing was simulated) at the chip's clock."""
         return self.prices.seconds / self.divisor
@@ -152,6 +157,7 @@ class Costs:
             "overlap": recipe.overlap,
             "stored_bits": self.stored_bits,
             "critical_path_cycles": self._critical_path(),
+            "serial_path_cycles": self.serial_path_cycles,
             "core_cycles": self._core_states(),
             "waiting_messages_most": None if self.trace is None else self.trace.waiting_messages_most,
             "assumed": assumed(self.chip),
@@ -206,6 +212,7 @@ class Costs:
         ]
         if self.trace is not None:
             whole.insert(0, ("makespan_cycles", "cycle", self.makespan_cycles))
+            whole.append(("serial_path_cycles", "cycle", self.serial_path_cycles))
             whole.append(("waiting_messages_most", "count", self.trace.waiting_messages_most))
         rows += [("all", 0, name, unit, value) for name, unit, value in whole]
         for phase, resources in self._critical_path().items():

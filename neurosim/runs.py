@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,19 +69,7 @@ class Run:
 
     def frame(self, name: str) -> DataFrame:
         """Return a CSV file of the run; raise RunError when it is absent or damaged."""
-        import pandas as pd
-
-        with _naming(self.file(name), ""):
-            try:
-                # Names such as NA are names; only nothing is nothing.
-                frame = pd.read_csv(
-                    self.file(name), dtype=dict.fromkeys(TEXT_COLUMNS, str), keep_default_na=False, na_values=[""]
-                )
-                if not self.file(name).read_bytes().endswith(b"\n"):
-                    raise RunError(f"{self.file(name)}: not a whole table (its last line is cut off)")
-                return frame
-            except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-                raise RunError(f"{self.file(name)}: not a whole table ({error})") from error
+        return read_csv(self.file(name), TEXT_COLUMNS)
 
     def arrays(self, name: str) -> dict[str, NDArray[Any]]:
         """Return the arrays of an .npz file of the run; raise RunError when it is absent or damaged."""
@@ -141,26 +129,35 @@ def create_run(out: str | os.PathLike[str] | None, what: str) -> Path:
     Raises:
         RunError: it cannot be made, is a file, or holds something that is not a run.
     """
+    return make_folder(out, what, DESCRIPTION, _PREVIOUS, _MOVING)
+
+
+def make_folder(out: str | os.PathLike[str] | None, what: str, *marks: str) -> Path:
+    """Return a folder as ``create_run`` does, in which there is nothing yet, or one of the names ``marks``.
+
+    Raises:
+        RunError: it cannot be made, is a file, or holds something without a mark.
+    """
     if out is None:
         return _create_numbered(Path("runs"), what)
     path = Path(out).expanduser()
     with _naming(path):
         path.mkdir(parents=True, exist_ok=True)
         entries = _entries(path)
-    if entries and not {DESCRIPTION, _PREVIOUS, _MOVING} & set(entries):
+    if entries and not set(marks) & set(entries):
         raise RunError(
-            f"{path}: holds files but no {DESCRIPTION}, so it is no run folder and nothing is written there; name a "
-            "new folder with --out"
+            f"{path}: holds files but no {marks[0]}, so it is no {'run' if marks[0] == DESCRIPTION else what} folder "
+            "and nothing is written there; name a new folder with --out"
         )
     return path
 
 
 @contextmanager
-def lock_run(path: Path) -> Iterator[None]:
-    """Hold the lock of a run folder while the block runs; raise RunError when another process holds it."""
+def lock_run(path: Path, name: str = _LOCK) -> Iterator[None]:
+    """Hold a lock of a run folder while the block runs; raise RunError when another process holds it."""
     from filelock import FileLock, Timeout
 
-    lock = FileLock(path / _LOCK, timeout=0)
+    lock = FileLock(path / name, timeout=0)
     with _naming(path):
         try:
             lock.acquire()
@@ -208,6 +205,21 @@ def write_csv(path: Path, frame: Frame) -> None:
     """Write a table as CSV, without its index."""
     with replacing(path) as temporary:
         frame.to_csv(str(temporary), index=False)
+
+
+def read_csv(path: Path, text_columns: Sequence[str]) -> DataFrame:
+    """Return a table that ``write_csv`` wrote, some columns as text; raise RunError when it is damaged."""
+    import pandas as pd
+
+    with _naming(path, ""):
+        try:
+            # Names such as NA are names; only nothing is nothing.
+            frame = pd.read_csv(path, dtype=dict.fromkeys(text_columns, str), keep_default_na=False, na_values=[""])
+            if not path.read_bytes().endswith(b"\n"):
+                raise RunError(f"{path}: not a whole table (its last line is cut off)")
+            return frame
+        except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+            raise RunError(f"{path}: not a whole table ({error})") from error
 
 
 def write_npz(path: Path, arrays: Mapping[str, ArrayLike]) -> None:
@@ -292,7 +304,7 @@ def _create_numbered(parent: Path, what: str) -> Path:
 
 
 def _entries(path: Path) -> list[str]:
-    return [name for name in os.listdir(path) if name != _LOCK] if path.is_dir() else []
+    return [name for name in os.listdir(path) if not name.startswith(_LOCK)] if path.is_dir() else []
 
 
 def _results(path: Path) -> list[Path]:

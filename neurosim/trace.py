@@ -121,9 +121,9 @@ class Trace:
 
     ``structure`` is the chip's, on which all the rest hangs. ``core_work`` [cores, WORK_COLUMNS]; ``core_cycles``
     [cores, CORE_STATES]; ``link_busy_cycles`` and ``link_flits`` [links]; ``critical_path`` cycles by (phase,
-    resource); ``waiting_messages_most`` the high-water mark of messages that waited for a link. ``deliveries`` holds
-    single ones by DELIVERY_COLUMNS, those of a timeline up to a limit; cycles are those of the timeline, io ports are
-    numbered from the chip's cores on.
+    resource), and ``serial_path`` the part of it that more cores would not shorten; ``waiting_messages_most`` the
+    high-water mark of messages that waited for a link. ``deliveries`` holds single ones by DELIVERY_COLUMNS, those of a
+    timeline up to a limit; cycles are those of the timeline, io ports are numbered from the chip's cores on.
     """
 
     counts: CountTable
@@ -142,6 +142,7 @@ class Trace:
     link_flits: IntArray
     groups: tuple[GroupFacts, ...]
     critical_path: dict[tuple[str, str], int]
+    serial_path: dict[tuple[str, str], int]
     waiting_messages_most: int
     timelines: tuple[Timeline, ...]
     deliveries: dict[str, IntArray]
@@ -173,11 +174,13 @@ class Trace:
             "link_flits": np.array(self.link_flits, dtype=np.int64),
             "structure": np.array(list(self.structure)),
             "structure_values": np.array(list(self.structure.values())),
-            "critical_path": np.array([f"{phase} {resource}" for phase, resource in self.critical_path]),
-            "critical_path_cycles": np.array(list(self.critical_path.values()), dtype=np.int64),
             "timelines": np.array(len(self.timelines)),
         }
         arrays |= {name: np.array(getattr(self, name), dtype=np.int64) for name in _SCALARS}
+        for name in _PATHS:
+            path: dict[tuple[str, str], int] = getattr(self, name)
+            arrays[name] = np.array([f"{phase} {resource}" for phase, resource in path], dtype=str)
+            arrays[f"{name}_cycles"] = np.array(list(path.values()), dtype=np.int64)
         for column in fields(GroupFacts):
             arrays[f"group_{column.name}"] = np.array([getattr(group, column.name) for group in self.groups])
         arrays |= {f"delivery_{name}": values for name, values in self.deliveries.items()}
@@ -187,6 +190,7 @@ class Trace:
         return arrays
 
 
+_PATHS = ("critical_path", "serial_path")
 _SCALARS = (
     "samples", "steps", "makespan_cycles", "barriers", "cores", "cores_used", "outputs", "argmax_bits",
     "waiting_messages_most",
@@ -205,14 +209,14 @@ def trace_from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Trace:
         ) != list(TRAFFIC_COLUMNS):
             raise RunError("trace: was written for other counts than this version has; simulate again")
         places = tuple((phase, int(layer)) for phase, layer in (place.split() for place in arrays["places"].tolist()))
-        paths = [tuple(key.split()) for key in arrays["critical_path"].tolist()]
         trace = Trace(
             counts=CountTable(places, arrays["work"], arrays["traffic"]),
             core_work=arrays["core_work"],
             core_cycles=arrays["core_cycles"],
             link_busy_cycles=arrays["link_busy_cycles"],
             link_flits=arrays["link_flits"],
-            critical_path=dict(zip(paths, arrays["critical_path_cycles"].tolist(), strict=True)),
+            critical_path=_path_of(arrays, "critical_path"),
+            serial_path=_path_of(arrays, "serial_path"),
             structure=dict(zip(arrays["structure"].tolist(), arrays["structure_values"].tolist(), strict=True)),
             groups=tuple(_rows_of(GroupFacts, "group", arrays)),
             deliveries={name: arrays[f"delivery_{name}"] for name in DELIVERY_COLUMNS},
@@ -246,6 +250,11 @@ def _rows_of(kind: type[GroupFacts], prefix: str, arrays: Mapping[str, NDArray[A
     columns = [arrays[f"{prefix}_{name}"].tolist() for name in names]
     for row in zip(*columns, strict=True):
         yield kind(**dict(zip(names, row, strict=True)))
+
+
+def _path_of(arrays: Mapping[str, NDArray[Any]], name: str) -> dict[tuple[str, str], int]:
+    keys = [(phase, resource) for phase, resource in (key.split() for key in arrays[name].tolist())]
+    return dict(zip(keys, arrays[f"{name}_cycles"].tolist(), strict=True))
 
 
 def _timeline_of(arrays: Mapping[str, NDArray[Any]], number: int) -> Timeline:

@@ -123,7 +123,7 @@ def test_a_chip_without_sources_is_assumed_throughout(tmp_path):
     mine = Chip(**{**tiny.model_dump(), "sources": {}})
     (line,) = assumed(mine)
     assert line.startswith("clock_mhz = 100, grid = [2, 1]")
-    assert line.endswith("widths, core, noc, io: no source is given")
+    assert line.endswith("widths, core, noc, io, memory_energy: no source is given")
     path = write(tmp_path, 'based_on = "mesh64"\n[sources]\n"io.io_bits_per_cycle" = "a data sheet"\n')
     assert not any("io_bits_per_cycle" in line for line in assumed(load_chip(path)))
 
@@ -164,10 +164,9 @@ def test_what_is_too_large_to_be_counted_is_refused(key, value, sentence):
 
 def test_structure_is_everything_but_names_energies_powers_and_clock():
     chip = load_chip("mesh64")
-    priced = {key for key in number_paths(chip.model_dump()) if "_pj" in key or key.startswith("static_w_")}
-    left_out = set(number_paths(chip.model_dump())) - {
-        key.removesuffix(".0").removesuffix(".1") for key in chip.structure
-    }
+    numbers = number_paths(chip.model_dump())
+    priced = {key for key in numbers if "_pj" in key or key.startswith(("static_w_", "memory_energy."))}
+    left_out = set(numbers) - {key.removesuffix(".0").removesuffix(".1") for key in chip.structure}
     assert left_out == priced | {"clock_mhz"}
     assert override(chip, "core.mac_pj", "9").structure == chip.structure
     assert override(chip, "noc.east.link_bits", "9").structure != chip.structure

@@ -23,6 +23,7 @@ COMMANDS: dict[str, str] = {
     "cost": "cost:show_cost",
     "train": "train:run_train",
     "compare": "compare:run_compare",
+    "sweep": "sweep:run_sweep_command",
     "report": "report:write_reports",
 }
 """Command -> file in this folder and its function: a new command is one file and one row."""

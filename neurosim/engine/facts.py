@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from neurosim.counts import IntArray, weighted_sum
 from neurosim.engine.simulation import Simulation, flits_by_class
-from neurosim.schedules import RESOURCES, Microbatch, Plan
+from neurosim.schedules import RESOURCES, Microbatch, Plan, finest_cycles
 from neurosim.schedules.tasks import TaskWork
 from neurosim.trace import CORE_STATES, TRAFFIC_INDEX, CountTable, GroupFacts, empty_counts
+
+_WAITS = ("network", "dependency")
 
 
 @dataclass(frozen=True)
@@ -171,33 +173,48 @@ class History:
 
     def critical_path(self, repeat: Repeat) -> dict[tuple[str, str], int]:
         """Return the cycles of the chain that ends last, by phase and what it was bound by; they add up to the end."""
+        return self._sum(repeat, list(self._segments()))
+
+    def serial_path(self, repeat: Repeat) -> dict[tuple[str, str], int]:
+        """Return the part of the critical path that more cores would not shorten (see ``finest_cycles``)."""
+        floors = [finest_cycles(self.plan.layout, batch) for batch in self.simulation.classes]
+        parts = []
+        for row, resource, start, end in self._segments():
+            if resource not in _WAITS:
+                group = self.plan.tasks.groups[self.group_of[self.rows["task"][row]]]
+                floor = floors[self.of_class[row]].get((group.kind, group.layer), 0)
+                parts.append((row, resource, start, min(end, start + floor)))
+        return self._sum(repeat, parts)
+
+    def _sum(self, repeat: Repeat, parts: Sequence[tuple[int, str, int, int]]) -> dict[tuple[str, str], int]:
         totals: dict[tuple[str, str], int] = {}
-        for phase, resource, start, end in self._segments():
+        for row, resource, start, end in parts:
+            phase = self.plan.tasks.groups[self.group_of[self.rows["task"][row]]].phase
             cycles = repeat.weighted(np.array([start]), np.array([end]))
             totals[phase, resource] = totals.get((phase, resource), 0) + int(cycles[0])
         return {key: cycles for key, cycles in totals.items() if cycles}
 
-    def _segments(self) -> Iterator[tuple[str, str, int, int]]:
-        """Walk back from the end: (phase, resource, start, end) without gaps down to cycle 0."""
+    def _segments(self) -> Iterator[tuple[int, str, int, int]]:
+        """Walk back from the end: (row whose wait or work it is, resource, start, end) without gaps down to cycle 0."""
         rows, ends = self.rows, self.rows["end"]
         previous = self._previous_on_core()
         row = int(np.argmax(ends))
         if self.makespan > ends[row]:
-            yield self.plan.tasks.groups[-1].phase, "network", int(ends[row]), self.makespan
+            last = self.rows["task"] >= self.plan.tasks.groups[-1].first
+            yield int(np.flatnonzero(last)[0]), "network", int(ends[row]), self.makespan
         while row >= 0:
-            phase, resource = self._bound_of(row)
             start, ready = int(rows["start"][row]), int(rows["ready"][row])
-            yield phase, resource, start, int(ends[row])
+            yield row, self._bound_of(row), start, int(ends[row])
             if start > ready:
                 row = int(previous[row])
                 continue
             cause = int(self.cause_row[row])
             if cause < 0:
                 if start:
-                    yield phase, "dependency", 0, start
+                    yield row, "dependency", 0, start
                 return
             if int(ends[cause]) < start:
-                yield phase, "network", int(ends[cause]), start
+                yield row, "network", int(ends[cause]), start
             row = cause
 
     def _previous_on_core(self) -> IntArray:
@@ -207,11 +224,11 @@ class History:
         previous[order[1:][same]] = order[:-1][same]
         return previous
 
-    def _bound_of(self, row: int) -> tuple[str, str]:
+    def _bound_of(self, row: int) -> str:
         task = int(self.rows["task"][row])
         group = self.plan.tasks.groups[self.group_of[task]]
         if group.kind == "io":
-            return "io", "io"
+            return "io"
         cycles = self.simulation.works[self.of_class[row]].resource_cycles[task].copy()
         cycles[: RESOURCES.index("channel")] += self.plan.layout.chip.core.pipeline_cycles
-        return group.phase, RESOURCES[int(cycles.argmax())]
+        return RESOURCES[int(cycles.argmax())]

@@ -76,13 +76,11 @@ def _simulate_apart(plan: Plan, times: dict[Microbatch, int], samples: int, log_
     histories = [(_run(plan, batch, log_rows), count) for batch, count in times.items()]
     barriers = sum(times.values())
     makespan = sum(history.makespan * count for history, count in histories)
-    path: Counter[tuple[str, str]] = Counter()
-    for history, count in histories:
-        for key, cycles in history.critical_path(Repeat()).items():
-            path[key] += cycles * count
+    path = _sum_paths([(history.critical_path(Repeat()), count) for history, count in histories])
+    serial = _sum_paths([(history.serial_path(Repeat()), count) for history, count in histories])
     barrier_cycles = barriers * plan.layout.chip.barrier_cycles
     if barrier_cycles:
-        path[plan.tasks.groups[-1].phase, "barrier"] += barrier_cycles
+        path[plan.tasks.groups[-1].phase, "barrier"] = serial[plan.tasks.groups[-1].phase, "barrier"] = barrier_cycles
     waited = np.zeros((plan.layout.chip.cores, len(CORE_STATES)), dtype=np.int64)
     waited[:, -1] = plan.layout.chip.barrier_cycles
     core_cycles = weighted_sum([(waited, barriers), *((h.core_cycles(Repeat()), count) for h, count in histories)])
@@ -99,7 +97,8 @@ def _simulate_apart(plan: Plan, times: dict[Microbatch, int], samples: int, log_
         link_busy_cycles=weighted_sum((facts["busy_cycles"], count) for facts, count in link_facts),
         link_flits=weighted_sum((facts["flits"], count) for facts, count in link_facts),
         groups=tuple(group_facts(plan, group, list(times.items()))),
-        critical_path=dict(path),
+        critical_path=path,
+        serial_path=serial,
         waiting_messages_most=max(history.simulation.network.waiting_most for history, _ in histories),
         timelines=tuple(_timeline(history, count) for history, count in histories),
         deliveries=_deliveries([history for history, _ in histories]),
@@ -130,6 +129,7 @@ def _simulate_epoch(plan: Plan, times: dict[Microbatch, int], samples: int, log_
         link_flits=links["flits"],
         groups=tuple(group_facts(plan, group, list(times.items()))),
         critical_path=history.critical_path(repeat),
+        serial_path=history.serial_path(repeat),
         waiting_messages_most=run.simulation.network.waiting_most,
         timelines=(_timeline(history, 1),),
         deliveries=_deliveries([history]),
@@ -174,6 +174,14 @@ def _sum_groups(facts: list[tuple[dict[str, IntArray], int]]) -> dict[str, IntAr
         else weighted_sum((group[name], count) for group, count in facts)
         for name in facts[0][0]
     }
+
+
+def _sum_paths(paths: list[tuple[dict[tuple[str, str], int], int]]) -> dict[tuple[str, str], int]:
+    total: Counter[tuple[str, str]] = Counter()
+    for path, count in paths:
+        for key, cycles in path.items():
+            total[key] += cycles * count
+    return dict(total)
 
 
 def _timeline(history: History, times: int) -> Timeline:

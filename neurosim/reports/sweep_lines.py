@@ -1,0 +1,261 @@
+"""Figures of one quantity against cores (or another axis), a line for each rule, and the von Neumann machine's."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from textwrap import fill
+from typing import Any
+
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, NullLocator
+
+from neurosim.reports.style import BLUE, GREEN, ORANGE, VERMILLION, Look, foot, new_figure, rule_looks
+from neurosim.reports.sweep_results import MOST_PANELS, Panel, SweepResults
+
+BOUND_COLOURS = {
+    "compute": BLUE, "memory": ORANGE, "network": GREEN, "serial": VERMILLION,
+    "busiest core": BLUE, "busiest link": GREEN, "critical path": VERMILLION,
+}  # fmt: skip
+"""What binds a makespan -> the colour of the ring around its points. The last three are those of closed forms."""
+
+BOUND_WORDS = {"serial": "serial part (Amdahl)"}
+_REUSE_DASHES = {"layer": (0, (1, 1)), "ideal": (0, (4, 2, 1, 2))}
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A column of the table and how it is drawn: its unit with SI prefixes or percent, the ideal, and what binds."""
+
+    column: str
+    what: str
+    unit: str = ""
+    percent: bool = False
+    ideal: bool = False
+    relative: bool = False
+    bounds: bool = False
+
+
+def draw_quantity(results: SweepResults, quantity: Quantity) -> Figure | None:
+    """Draw a quantity against the sweep's x axis; None where nothing was measured of it."""
+    rows = results.ran
+    if quantity.column not in rows or not (rows[quantity.column] > 0).any() or rows[results.x].nunique() < 2:
+        return None
+    panels = list(results.panels())
+    figure, axes = panel_grid(panels)
+    looks = rule_looks(results.rules)
+    for ax, (name, points, references) in zip(axes, panels, strict=False):
+        ax.set_title(fill(name, 48))
+        if quantity.bounds:
+            _rings(ax, points, results, quantity.column)
+        for rule in results.rules:
+            _rule_line(ax, points[points["rule"] == rule], results, quantity, looks[rule])
+            if not quantity.relative:
+                _reference_lines(ax, references[references["rule"] == rule], results, quantity, looks[rule])
+        _axes(ax, points, results, quantity)
+    handles = _handles(results, quantity, looks, panels[:MOST_PANELS])
+    foot(figure, handles, columns=6, note=" ".join(_notes(results, quantity, panels)))
+    sweep_title(figure, f"{quantity.what}{_per(results, quantity)} against {results.x_name}", results)
+    return figure
+
+
+def panel_grid(panels: Sequence[object]) -> tuple[Figure, list[Axes]]:
+    """Return a figure with a place for each of up to MOST_PANELS panels, up to three beside each other."""
+    count = min(len(panels), MOST_PANELS)
+    columns = 2 if count == 4 else min(count, 3)
+    rows = -(-count // columns)
+    figure = new_figure(max(7.4, 1.2 + 4.0 * columns), 1.9 + 3.4 * rows)
+    axes = [ax for row in figure.subplots(rows, columns, squeeze=False, sharey=True) for ax in row]
+    for ax in axes[count:]:
+        ax.set_visible(False)
+    return figure, axes[:count]
+
+
+def sweep_title(figure: Figure, what: str, results: SweepResults) -> None:
+    """Write what a figure shows, and what all its points have in common."""
+    columns = int(figure.get_figwidth() * 13)
+    told = [results.chip]
+    for label, column in (
+        ("", "network"), ("", "recipe.delivery"), ("batch", "recipe.batch_size"),
+        ("microbatch", "microbatch"), ("overlap", "recipe.overlap"), ("", "fidelity"),
+    ):  # fmt: skip
+        value = results.constant(column)
+        if value is not None and not (label == "overlap" and value == "none"):
+            told.append(f"{label} {value}".strip())
+    where = fill(" | ".join(told), columns, break_on_hyphens=False)
+    figure.suptitle(f"{fill(what, columns)}\n{where}", fontsize=10.5)
+
+
+def positions(results: SweepResults, values: pd.Series) -> pd.Series:
+    """Return where values stand on the x axis: numbers themselves, names by their order in the table."""
+    if results.numeric:
+        return values.astype(float)
+    order = {value: place for place, value in enumerate(dict.fromkeys(results.ran[results.x]))}
+    return values.map(order)
+
+
+def bound_handles(bounds: Sequence[str]) -> list[Line2D]:
+    """Return the legend's entries of what binds points."""
+    return [
+        Line2D([], [], linestyle="", marker="o", markersize=10, markerfacecolor="none", markeredgewidth=1.8,
+               markeredgecolor=BOUND_COLOURS[name], label=f"bound by {BOUND_WORDS.get(name, name)}")
+        for name in BOUND_COLOURS if name in bounds
+    ]  # fmt: skip
+
+
+def _shown(rows: pd.DataFrame, quantity: Quantity) -> pd.Series:
+    return rows[quantity.column] * (100 if quantity.percent else 1)
+
+
+def _rule_line(ax: Axes, rows: pd.DataFrame, results: SweepResults, quantity: Quantity, look: Look) -> None:
+    if rows.empty:
+        return
+    rows = rows.sort_values(results.x, kind="stable") if results.numeric else rows
+    x, y = positions(results, rows[results.x]), _shown(rows, quantity)
+    ax.plot(
+        x, y, color=look.colour, linestyle=look.dashes, marker=look.marker, markersize=5, linewidth=1.4,
+        markeredgecolor="white", markeredgewidth=0.5, zorder=3,
+    )  # fmt: skip
+    if quantity.ideal and results.x == "cores" and not quantity.relative and not results.weak:
+        first = float(x.iloc[0])
+        ax.plot(x, [y.iloc[0] * first / at for at in x], color=look.colour, linewidth=0.7, alpha=0.55, zorder=1)
+
+
+def _reference_lines(ax: Axes, rows: pd.DataFrame, results: SweepResults, quantity: Quantity, look: Look) -> None:
+    """Draw what the von Neumann machine takes: a line across, or along the cores with which the network grew."""
+    for reuse, dashes in _REUSE_DASHES.items():
+        mine = _of_reuse(rows, reuse, quantity)
+        values = _shown(mine, quantity)
+        if len(mine) == 1:
+            ax.axhline(values.iloc[0], color=look.colour, linestyle=dashes, linewidth=1.0, alpha=0.8, zorder=1)
+        elif len(mine) and "axis.cores" in mine:
+            ax.plot(mine["axis.cores"], values, color=look.colour, linestyle=dashes, linewidth=1.0, alpha=0.8, zorder=1)
+
+
+def _rings(ax: Axes, points: pd.DataFrame, results: SweepResults, column: str) -> None:
+    """Mark what binds each point by a ring around it."""
+    for bound, rows in points.groupby("bound_by", sort=False):
+        ax.plot(
+            positions(results, rows[results.x]), rows[column], linestyle="", marker="o", markersize=11,
+            markerfacecolor="none", markeredgewidth=1.8, markeredgecolor=BOUND_COLOURS[str(bound)], zorder=2,
+        )  # fmt: skip
+
+
+def _axes(ax: Axes, points: pd.DataFrame, results: SweepResults, quantity: Quantity) -> None:
+    """Set scales, ticks and labels; draw the ideal of relative quantities."""
+    x_axis(ax, results)
+    if quantity.relative and quantity.ideal and results.x == "cores" and not points.empty:
+        counts = sorted(points["cores"].unique())
+        ax.plot(
+            counts, [count / counts[0] for count in counts], color="#444444", linewidth=0.9, linestyle="--", zorder=1
+        )
+    if quantity.percent:
+        ax.axhline(100, color="#444444", linewidth=0.9, linestyle="--", zorder=1)
+        ax.set_ylim(bottom=0)
+        ax.set_ylabel("%")
+        return
+    ax.set_yscale("log")
+    ax.yaxis.set_major_formatter(EngFormatter(unit=quantity.unit))
+    ax.yaxis.set_minor_formatter(FuncFormatter(lambda value, place: ""))
+    place = ax.get_subplotspec()
+    if place is not None and place.is_first_col():
+        ax.set_ylabel(
+            {"s": "time (s)", "J": "energy (J)", "B": "memory (B)", "bit": "memory (bits)"}.get(
+                quantity.unit, quantity.what.lower()
+            )
+        )
+
+
+def x_axis(ax: Axes, results: SweepResults) -> None:
+    """Put the values that were swept on the x axis: logarithmic where they span more than a decade."""
+    ax.set_xlabel(results.x_name)
+    ax.grid()
+    values = list(dict.fromkeys(results.ran[results.x]))
+    if not results.numeric:
+        ax.set_xticks(range(len(values)), [fill(str(value), 14) for value in values])
+        return
+    numbers = sorted(float(value) for value in values)
+    if numbers[0] > 0 and numbers[-1] / numbers[0] > 10:
+        ax.set_xscale("log", base=2)
+    shown = numbers if len(numbers) <= 8 else numbers[:: -(-len(numbers) // 8)]
+    ax.xaxis.set_major_locator(FixedLocator(shown))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, place: f"{value:g}"))
+
+
+def _handles(
+    results: SweepResults, quantity: Quantity, looks: dict[str, Look], panels: Sequence[Panel]
+) -> list[Artist]:
+    """Return the legend's entries of what is drawn."""
+    drawn = [rule for rule in results.rules if any((points["rule"] == rule).any() for _, points, _ in panels)]
+    handles: list[Artist] = [
+        _sample(r, linestyle=looks[r].dashes, color=looks[r].colour, marker=looks[r].marker, markersize=5)
+        for r in drawn
+    ]
+    if quantity.ideal and results.x == "cores" and quantity.relative:
+        handles.append(_sample("ideal", linestyle="--", linewidth=0.9))
+    elif quantity.ideal and results.x == "cores" and not results.weak:
+        handles.append(_sample("ideal", linewidth=0.7))
+    for reuse, dashes in () if quantity.relative else _REUSE_DASHES.items():
+        if any(len(_of_reuse(references, reuse, quantity)) for _, _, references in panels):
+            handles.append(_sample(f"von_neumann, reuse {reuse}", linestyle=dashes, linewidth=1.0))
+    if quantity.bounds:
+        handles += bound_handles([str(b) for _, points, _ in panels for b in points["bound_by"].dropna().unique()])
+    return handles
+
+
+def _sample(label: str, **style: Any) -> Line2D:
+    return Line2D([], [], label=label, **{"color": "#444444", **style})
+
+
+def _of_reuse(rows: pd.DataFrame, reuse: str, quantity: Quantity) -> pd.DataFrame:
+    """Return the rows of the von Neumann machine with this reuse that have something to draw."""
+    if quantity.column not in rows:
+        return rows.iloc[:0]
+    return rows[rows["machine"].str.contains(f"reuse {reuse}", regex=False) & (rows[quantity.column] > 0)]
+
+
+def _per(results: SweepResults, quantity: Quantity) -> str:
+    per = results.constant("per")
+    return (
+        f" of a {per}"
+        if per and quantity.column in ("seconds", "energy_joules")
+        else (f", a {per}" if per and quantity.column.endswith("bit_hops") else "")
+    )
+
+
+def _notes(results: SweepResults, quantity: Quantity, panels: Sequence[Panel]) -> list[str]:
+    """Return what a reader must know: to what speed-ups are relative, what is missing, what differs between rules."""
+    notes = []
+    if results.weak:
+        notes.append("The network grows with the cores.")
+    if quantity.relative:
+        notes.append(_relative_to(results))
+    if results.x == "cores" and results.constant("microbatch") is None:
+        notes.append("The microbatch is the largest that fits each point: the table has it.")
+    lost = results.table[(results.table["machine"] == "chip") & (results.table["status"] != "ok")]
+    if len(lost):
+        counts = lost["status"].value_counts()
+        notes.append("Not drawn: " + ", ".join(f"{number} points, {status}" for status, number in counts.items()) + ".")
+    if len(panels) > MOST_PANELS:
+        notes.append(f"{len(panels) - MOST_PANELS} more panels are left out; the table has all points.")
+    return notes
+
+
+def _relative_to(results: SweepResults) -> str:
+    first = results.ran.groupby("rule", sort=False)["speedup_from"].agg(["min", "max"])
+    what = results.x_name
+    if first["min"].min() == first["max"].max():
+        least = first["min"].min()
+        return f"Relative to {least:g} {'core' if (what, least) == ('cores', 1) else what}, the smallest that ran."
+    told = ", ".join(
+        f"{rule} to {low:g}" + (f" to {high:g}" if high != low else "")
+        for rule, low, high in first.itertuples()
+        if not math.isnan(low)
+    )
+    return f"Relative to the smallest {what} that ran: {told}."
