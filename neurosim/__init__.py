@@ -7,7 +7,7 @@ compiler, a table no plotting.
 from importlib import import_module
 
 _HOMES = {
-    "neurosim.chips": ("Chip", "chip_names", "load_chip"),
+    "neurosim.chips": ("Chip", "chip_names", "load_chip", "tile_chips"),
     "neurosim.networks": ("Conv", "Dense", "Flatten", "Network", "Pool", "dense", "load_network"),
     "neurosim.rules": ("RULES", "Feedback", "Rule", "load_rule"),
     "neurosim.recipes": ("Recipe",),

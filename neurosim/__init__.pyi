@@ -1,6 +1,7 @@
 from neurosim.chips import Chip as Chip
 from neurosim.chips import chip_names as chip_names
 from neurosim.chips import load_chip as load_chip
+from neurosim.chips import tile_chips as tile_chips
 from neurosim.comparisons import compare as compare
 from neurosim.costs import price as price
 from neurosim.datasets import load_dataset as load_dataset

@@ -8,13 +8,25 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
+from math import isqrt
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from neurosim.descriptions import Amount, ByteCount, Count, Description, PositiveAmount, PositiveCount, load, whole
-from neurosim.errors import nearest_guess
+from neurosim.arguments import checked_count
+from neurosim.descriptions import (
+    Amount,
+    ByteCount,
+    Count,
+    Description,
+    PositiveAmount,
+    PositiveCount,
+    load,
+    override,
+    whole,
+)
+from neurosim.errors import DescriptionError, nearest_guess
 from neurosim.sources import assumed_numbers, covers, flat_sources, number_paths
 
 MOST_CORES = 2**20
@@ -112,7 +124,10 @@ class Core(Description):
 
 
 class LinkRates(Description):
-    """What the links of one direction do differently from the network's own; None keeps the network's."""
+    """What some links do differently from the network's own; None keeps what they would do without.
+
+    Those of one direction differ from the network's; those that cross a chip's border from those of their direction.
+    """
 
     link_bits: FlitBits | None = None
     hop_cycles: HopCycles | None = None
@@ -136,6 +151,7 @@ class Noc(Description):
     west: LinkRates = LinkRates()
     north: LinkRates = LinkRates()
     south: LinkRates = LinkRates()
+    border: LinkRates = LinkRates()
 
 
 class Io(Description):
@@ -157,7 +173,10 @@ class Channel(Description):
 
 
 class Chip(Description):
-    """A machine: cores on a grid of routers, their memories, network, ports and power."""
+    """A machine: cores on a grid of routers, their memories, network, ports and power.
+
+    ``grid`` are the routers of one chip; ``chips`` = [x, y] of them lie side by side, their routers one mesh.
+    """
 
     name: str
     clock_mhz: PositiveAmount
@@ -190,19 +209,13 @@ class Chip(Description):
         return self
 
     @model_validator(mode="after")
-    def _one_chip(self) -> Chip:
-        if self.chips != (1, 1):
-            raise ValueError(
-                f"chips: {list(self.chips)}: only one chip is modelled yet; leave it [1, 1] and enlarge grid"
-            )
-        return self
-
-    @model_validator(mode="after")
     def _cores_can_be_counted(self) -> Chip:
         if self.cores > MOST_CORES:
+            several = f" on chips = {list(self.chips)}" if self.several_chips else ""
             raise ValueError(
-                f"grid: {list(self.grid)}: with noc.cores_per_router = {self.noc.cores_per_router} makes {self.cores} "
-                f"cores, and at most {MOST_CORES} can be simulated; make the grid smaller"
+                f"grid: {list(self.grid)}: with noc.cores_per_router = {self.noc.cores_per_router}{several} makes "
+                f"{self.cores} cores, and at most {MOST_CORES} can be simulated; make the grid smaller"
+                f"{' or take fewer chips' if several else ''}"
             )
         return self
 
@@ -223,8 +236,8 @@ class Chip(Description):
     def _one_core_behind_a_channel(self) -> Chip:
         if self.behind_channel and self.cores > 1:
             raise ValueError(
-                f"channel.behind: 'channel': is for one processor, and this chip has {self.cores} cores; set grid to "
-                "[1, 1] and noc.cores_per_router to 1, or channel.behind to 'none'"
+                f"channel.behind: 'channel': is for one processor, and this chip has {self.cores} cores; set grid and "
+                "chips to [1, 1] and noc.cores_per_router to 1, or channel.behind to 'none'"
             )
         return self
 
@@ -244,16 +257,26 @@ class Chip(Description):
         return self.columns * self.rows * self.noc.cores_per_router
 
     @property
+    def several_chips(self) -> bool:
+        """Whether there is a border between chips to cross."""
+        return self.chips != (1, 1)
+
+    @property
     def behind_channel(self) -> bool:
         """Whether the memories lie behind a DRAM channel (a von Neumann machine)."""
         return self.channel is not None and self.channel.behind == "channel"
 
     @property
     def structure(self) -> dict[str, str]:
-        """What counts and cycles hang on, as JSON by dotted key: everything but names, energies, powers and clock."""
+        """What counts and cycles hang on, as JSON by dotted key: everything but names, energies, powers and clock.
+
+        Of a single chip the rates of border links are left out: it has none.
+        """
         data = self.model_dump(exclude={"name", "sources"})
         if not self.behind_channel:
             del data["channel"]
+        if not self.several_chips:
+            del data["noc"]["border"]
         return {key: json.dumps(value) for key, value in _leaves(data) if not _PRICED.search(key)}
 
 
@@ -298,8 +321,38 @@ def load_chip(source: str | os.PathLike[str] | Chip) -> Chip:
 def assumed(chip: Chip) -> list[str]:
     """Return what is assumed about a chip: one line for each reason, with the numbers it stands for.
 
-    A number without an entry under ``sources`` counts as assumed, and so does a default that is not zero.
+    A number without an entry under ``sources`` counts as assumed, and so does a default that is not zero; what border
+    links do does not count where there is one chip.
     """
     given = number_paths(chip.model_dump(exclude_unset=True))
     numbers = number_paths(chip.model_dump(exclude_none=True))
-    return assumed_numbers({path: value for path, value in numbers.items() if value or path in given}, chip.sources)
+    unused = () if chip.several_chips else tuple(path for path in numbers if path.startswith("noc.border."))
+    found = {path: value for path, value in numbers.items() if (value or path in given) and path not in unused}
+    return assumed_numbers(found, chip.sources)
+
+
+def tile_chips(chip: Chip, count: int) -> Chip:
+    """Return the machine of ``count`` copies of a chip side by side, as near a square as ``count`` divides.
+
+    2, 4, 8 and 16 are [2, 1], [2, 2], [4, 2] and [4, 4]. What ``chips`` was before is replaced. The name tells them as
+    that of ``--set chip.chips=[2,2]`` does; a single chip goes by its own.
+
+    Raises:
+        DescriptionError: ``count`` is no number from 1 on, the machine lies behind a channel, or has too many cores.
+    """
+    count = checked_count("count", count, most=MOST_CORES)
+    y = max(y for y in range(1, isqrt(count) + 1) if count % y == 0)
+    tiled = (count // y, y)
+    if tiled == chip.chips:
+        return chip
+    if chip.behind_channel:
+        raise DescriptionError(
+            f"{chip.name}: {count} chips: its memories lie behind a channel, which is for one processor; leave it one "
+            "chip, or set channel.behind to 'none'"
+        )
+    name = _CHIPS_IN_NAME.sub("", chip.name).replace(" ()", "")
+    told = f" (chips={list(tiled)})" if count > 1 else ""
+    return override(chip, "chips", str(list(tiled))).model_copy(update={"name": name + told})
+
+
+_CHIPS_IN_NAME = re.compile(r"(?<=\()chips=\[\d+, ?\d+\](, )?|, chips=\[\d+, ?\d+\]")

@@ -9,10 +9,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosim.chips import Chip
+from neurosim.chips import Chip, Noc
 from neurosim.counts import GENERATED_COUNTS, PHASES, WORK_COLUMNS, kind_bits, memory_of, words_per_value
 from neurosim.errors import SimulationError
-from neurosim.trace import TRAFFIC_INDEX, CountTable
+from neurosim.trace import DIRECTIONS, TRAFFIC_INDEX, CountTable
 
 PLACED_COMPONENTS = (
     "mac",
@@ -21,6 +21,7 @@ PLACED_COMPONENTS = (
     "neuron_memory",
     "synapse_memory",
     "link",
+    "border",
     "router",
     "offchip",
     "channel",
@@ -113,16 +114,12 @@ def _check_structure(facts: Facts, chip: Chip) -> None:
 def _place_pj(facts: Facts, chip: Chip, row: int, phase: str) -> list[float]:
     """Energy of one phase and layer by PLACED_COMPONENTS."""
     assert phase in PHASES
-    table, core, noc = facts.counts, chip.core, chip.noc
+    table, core = facts.counts, chip.core
     rates = getattr(core, phase, None)
     mac_pj = core.mac_pj if rates is None or rates.mac_pj is None else rates.mac_pj
     elementwise_pj = core.elementwise_pj if rates is None or rates.elementwise_pj is None else rates.elementwise_pj
     here = [row]
-    links = 0.0
-    for direction in ("east", "west", "north", "south"):
-        own = getattr(noc, direction).link_pj_per_flit
-        crossed = int(table.traffic[row, TRAFFIC_INDEX[f"flit_hops_{direction}"]])
-        links += crossed * (noc.link_pj_per_flit if own is None else own)
+    links, borders = _links_pj(table, chip.noc, row)
     channel_pj = chip.channel.channel_pj_per_bit if chip.channel is not None else 0.0
     return [
         table.count("macs", here) * mac_pj,
@@ -131,10 +128,23 @@ def _place_pj(facts: Facts, chip: Chip, row: int, phase: str) -> list[float]:
         _memory_pj(facts, chip, row, "neuron_memory"),
         _memory_pj(facts, chip, row, "synapse_memory"),
         links,
-        table.count("flit_routers", here) * noc.router_pj_per_flit,
+        borders,
+        table.count("flit_routers", here) * chip.noc.router_pj_per_flit,
         table.count("offchip_bits", here) * chip.io.offchip_pj_per_bit,
         table.count("channel_bits", here) * channel_pj,
     ]
+
+
+def _links_pj(table: CountTable, noc: Noc, row: int) -> tuple[float, float]:
+    """Energy of the links within chips, and of those between chips."""
+    links, borders = 0.0, 0.0
+    for direction in DIRECTIONS:
+        own, border = getattr(noc, direction).link_pj_per_flit, noc.border.link_pj_per_flit
+        own = noc.link_pj_per_flit if own is None else own
+        links += int(table.traffic[row, TRAFFIC_INDEX[f"flit_hops_{direction}"]]) * own
+        crossed = int(table.traffic[row, TRAFFIC_INDEX[f"border_flit_hops_{direction}"]])
+        borders += crossed * (own if border is None else border)
+    return links, borders
 
 
 def _memory_pj(facts: Facts, chip: Chip, row: int, name: str) -> float:

@@ -49,7 +49,11 @@ WORK_COLUMNS: tuple[tuple[str, str], ...] = (
 
 WORK_INDEX = {column: number for number, column in enumerate(WORK_COLUMNS)}
 
-MESSAGE_COUNTS = ("messages", "payload_bits", "delivered_bits", "bit_hops", "flits", "flit_hops", "flit_routers")
+MESSAGE_COUNTS = (
+    "messages", "payload_bits", "delivered_bits", "bit_hops", "border_bit_hops", "flits", "flit_hops",
+    "border_flit_hops", "flit_routers",
+)  # fmt: skip
+"""What is counted of messages; hops over the borders of chips are among all hops, and stand beside them again."""
 
 COUNT_NAMES: tuple[str, ...] = (
     "macs",

@@ -3,12 +3,14 @@
 Routers are numbered ``y * columns + x`` with y growing to the south, cores ``router * cores_per_router + k``. A link is
 numbered ``router * stride + slot``; the slots of a router are, in order, the injections of its cores, the injection of
 its io port, E, W, N, S, and the ejections of its cores. A *source* is an injection link: of a core or of an io port.
+Several chips make one mesh; a link between routers of two of them is a *border link*.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +27,7 @@ class Mesh:
     """A mesh of ``columns`` x ``rows`` routers with what its links do.
 
     ``hop_cycles``, ``link_bits`` (int64) and ``link_pj_per_flit`` (float64) have one value per link id, [links]; ids of
-    links that would leave the mesh exist and are never used.
+    links that would leave the mesh exist and are never used. ``chips`` are the equal chips along x and y that it spans.
     """
 
     columns: int
@@ -37,6 +39,22 @@ class Mesh:
     hop_cycles: Integers
     link_bits: Integers
     link_pj_per_flit: NDArray[np.float64]
+    chips: tuple[int, int] = (1, 1)
+
+    @property
+    def chip_columns(self) -> int:
+        """Routers of one chip along x."""
+        return self.columns // self.chips[0]
+
+    @property
+    def chip_rows(self) -> int:
+        """Routers of one chip along y."""
+        return self.rows // self.chips[1]
+
+    @property
+    def ways(self) -> int:
+        """Kinds of link between routers that are told apart: four directions, and these again at borders if any."""
+        return 4 if self.chips == (1, 1) else 8
 
     @property
     def routers(self) -> int:
@@ -90,6 +108,27 @@ class Mesh:
         slot = np.arange(self.links) % self.stride - self.cores_per_router
         return (slot >= 1) & (slot <= 4)
 
+    def border_links(self) -> NDArray[np.bool_]:
+        """Return, for every link id, whether it leads from one chip to another; bool [links]."""
+        borders = np.zeros((self.rows, self.columns, self.stride), dtype=np.bool_)
+        east = self.cores_per_router + 1
+        y, x = np.arange(self.rows), np.arange(self.columns)
+        borders[:, x[:-1][x[1:] % self.chip_columns == 0], east] = True
+        borders[:, x[1:][x[1:] % self.chip_columns == 0], east + 1] = True
+        borders[y[1:][y[1:] % self.chip_rows == 0], :, east + 2] = True
+        borders[y[:-1][y[1:] % self.chip_rows == 0], :, east + 3] = True
+        return borders.ravel()
+
+    def along(self, values: NDArray[Any]) -> list[NDArray[Any]]:
+        """Return what links [links] do to the east, west, north and south: rates follow the column or the row alone.
+
+        Four arrays to be spread over [rows, columns]: two [1, columns], then two [rows, 1].
+        """
+        by_router = values.reshape(self.rows, self.columns, self.stride)
+        east = self.cores_per_router + 1
+        along_x = [by_router[:1, :, slot] for slot in (east, east + 1)]
+        return [*along_x, *(by_router[:, :1, slot] for slot in (east + 2, east + 3))]
+
     def link_name(self, link: int) -> str:
         """Return a name for reports, such as ``"(3, 2) east"`` or ``"(0, 0) ejection 0"``."""
         router, slot = divmod(link, self.stride)
@@ -119,24 +158,32 @@ class DestinationSets:
 
 
 def mesh(chip: Chip) -> Mesh:
-    """Return the mesh of a chip: directions override the network's own rates, ports use the network's own."""
-    noc = chip.noc
-    routers = chip.columns * chip.rows
-    return Mesh(
-        columns=chip.columns,
-        rows=chip.rows,
-        cores_per_router=noc.cores_per_router,
+    """Return the mesh of a chip: directions override the network's own rates, borders both; ports use the network's."""
+    kinds: dict[str, type] = {"hop_cycles": np.int64, "link_bits": np.int64, "link_pj_per_flit": np.float64}
+    rates: dict[str, NDArray[Any]] = {
+        name: np.array(_by_slot(chip.noc, name), dtype=kind) for name, kind in kinds.items()
+    }
+    grid = Mesh(
+        chip.columns,
+        chip.rows,
+        chip.noc.cores_per_router,
         io_routers=tuple(y * chip.columns + x for x, y in chip.io.ports),
-        flit_bits=noc.flit_bits,
-        port_cycles=noc.port_cycles,
-        hop_cycles=np.tile(np.array(_by_slot(noc, "hop_cycles"), dtype=np.int64), routers),
-        link_bits=np.tile(np.array(_by_slot(noc, "link_bits"), dtype=np.int64), routers),
-        link_pj_per_flit=np.tile(np.array(_by_slot(noc, "link_pj_per_flit"), dtype=np.float64), routers),
+        flit_bits=chip.noc.flit_bits,
+        port_cycles=chip.noc.port_cycles,
+        **{name: np.tile(values, chip.columns * chip.rows) for name, values in rates.items()},
+        chips=chip.chips,
     )
+    if chip.several_chips:
+        borders = grid.border_links()
+        for name in rates:
+            own = getattr(chip.noc.border, name)
+            if own is not None:
+                getattr(grid, name)[borders] = own
+    return grid
 
 
 def _by_slot(noc: Noc, name: str) -> list[float]:
-    """One rate for every slot of a router."""
+    """One rate for every slot of a router, borders aside."""
     own: float = getattr(noc, name)
     directions: tuple[LinkRates, ...] = (noc.east, noc.west, noc.north, noc.south)
     overrides = [getattr(rates, name) for rates in directions]
@@ -168,11 +215,32 @@ def destination_sets(grid: Mesh, sets: Sequence[Iterable[int]]) -> DestinationSe
 
 
 def route_crossings(grid: Mesh, source: Integers | int, core: Integers | int) -> Integers:
-    """Return the east, west, north and south links of XY routes from injection links to cores; int64 [4, M]."""
+    """Return the east, west, north and south links of XY routes from injection links to cores; int64 [ways, M].
+
+    Where there are several chips, the links within chips come first, then those between them.
+    """
     from_y, from_x = np.divmod(np.asarray(source, dtype=np.int64) // grid.stride, grid.columns)
     to_y, to_x = np.divmod(np.asarray(core, dtype=np.int64) // grid.cores_per_router, grid.columns)
-    dx, dy = to_x - from_x, to_y - from_y
-    return np.asarray(np.maximum(np.stack([dx, -dx, -dy, dy]), 0), dtype=np.int64)
+
+    def crossed(width: int, height: int) -> Integers:
+        """Borders of tiles of so many routers that are crossed by direction [4, M]."""
+        dx, dy = to_x // width - from_x // width, to_y // height - from_y // height
+        return np.asarray(np.maximum(np.stack([dx, -dx, -dy, dy]), 0), dtype=np.int64)
+
+    return split_at_borders(grid, crossed)
+
+
+def split_at_borders(grid: Mesh, crossed: Callable[[int, int], Integers]) -> Integers:
+    """Return the links within chips and then those between chips, [ways, ...], each by direction.
+
+    ``crossed(width, height)`` tells the borders [4, ...] of tiles of ``width`` x ``height`` routers that are crossed:
+    every link is one of tiles of one router. Without several chips there is nothing to tell apart, [4, ...].
+    """
+    links = crossed(1, 1)
+    if grid.ways == 4:
+        return links
+    borders = crossed(grid.chip_columns, grid.chip_rows)
+    return np.concatenate([links - borders, borders])
 
 
 def route_hops(grid: Mesh, source: Integers | int, core: Integers | int) -> Integers:
@@ -181,20 +249,27 @@ def route_hops(grid: Mesh, source: Integers | int, core: Integers | int) -> Inte
 
 
 def tree_crossings(grid: Mesh, source: Integers, sets: DestinationSets, index: Integers) -> Integers:
-    """Return the east, west, north and south links of multicast trees between routers; int64 [4, M].
+    """Return the east, west, north and south links of multicast trees between routers; int64 [ways, M].
 
     A tree runs along the row of its source and branches into every column that holds a member. ``source`` and ``index``
-    are int64 [M]: injection links and numbers of sets. A tree of H links has H + 1 routers.
+    are int64 [M]: injection links and numbers of sets. A tree of H links has H + 1 routers. Where there are several
+    chips, the links within chips come first, then those between them.
     """
     router = np.asarray(source, dtype=np.int64) // grid.stride
     pairs, back = np.unique(np.stack([router, np.asarray(index, dtype=np.int64)]), axis=1, return_inverse=True)
     y, x = np.divmod(pairs[0], grid.columns)
     chosen = pairs[1]
-    east = np.maximum(sets.x_max[chosen] - x, 0)
-    west = np.maximum(x - sets.x_min[chosen], 0)
-    north = np.maximum(y[:, None] - sets.column_min[chosen], 0).sum(axis=1)
-    south = np.maximum(sets.column_max[chosen] - y[:, None], 0).sum(axis=1)
-    return np.asarray(np.stack([east, west, north, south])[:, back.reshape(-1)], dtype=np.int64)
+
+    def crossed(width: int, height: int) -> Integers:
+        """Borders of tiles of so many routers that are crossed by direction [4, M]; columns without members add 0."""
+        column, row = x // width, y // height
+        east = np.maximum(sets.x_max[chosen] // width - column, 0)
+        west = np.maximum(column - sets.x_min[chosen] // width, 0)
+        north = np.maximum(row[:, None] - sets.column_min[chosen] // height, 0).sum(axis=1)
+        south = np.maximum(sets.column_max[chosen] // height - row[:, None], 0).sum(axis=1)
+        return np.stack([east, west, north, south])
+
+    return np.asarray(split_at_borders(grid, crossed)[:, back.reshape(-1)], dtype=np.int64)
 
 
 def tree_hops(grid: Mesh, source: Integers, sets: DestinationSets, index: Integers) -> Integers:

@@ -14,8 +14,13 @@ from neurosim.counts import COUNT_NAMES, MESSAGE_COUNTS, WORK_COLUMNS, IntArray
 from neurosim.errors import RunError
 
 DIRECTIONS = ("east", "west", "north", "south")
-TRAFFIC_COLUMNS: tuple[str, ...] = (*MESSAGE_COUNTS, *(f"flit_hops_{direction}" for direction in DIRECTIONS))
-"""Message counts, and the flit_hops of each direction, which may differ in energy."""
+WAY_COLUMNS: tuple[str, ...] = tuple(
+    f"{where}flit_hops_{direction}" for where in ("", "border_") for direction in DIRECTIONS
+)
+"""The flit_hops of each direction within chips, then those between chips: what may differ in energy."""
+
+TRAFFIC_COLUMNS: tuple[str, ...] = (*MESSAGE_COUNTS, *WAY_COLUMNS)
+"""Message counts, and the flit_hops of each kind of link."""
 
 TRAFFIC_INDEX = {name: number for number, name in enumerate(TRAFFIC_COLUMNS)}
 _COLUMNS_OF_COUNT = {name: [i for i, (count, _) in enumerate(WORK_COLUMNS) if count == name] for name in COUNT_NAMES}

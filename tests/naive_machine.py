@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from naive_case import Case, blocks
-from naive_routes import flits_of, port_router, router_of, tree
+from naive_routes import crosses_border, flits_of, port_router, router_of, tree
 
 from neurosim.chips import Chip
 
@@ -195,7 +195,9 @@ def traffic(chip: Chip, message: Message) -> dict[str, int]:
         "payload_bits": message.payload_bits,
         "delivered_bits": sum(message.payload_bits for _ in message.destinations),
         "bit_hops": sum(message.payload_bits for _ in links),
+        "border_bit_hops": sum(message.payload_bits for link in links if crosses_border(chip, link)),
         "flits": flits,
         "flit_hops": sum(flits for _ in links),
+        "border_flit_hops": sum(flits for link in links if crosses_border(chip, link)),
         "flit_routers": sum(flits for _ in routers),
     }

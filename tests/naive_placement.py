@@ -261,12 +261,18 @@ def share_macs(macs: Sequence[int], cores: int) -> list[int]:
 
 
 def core_order(chip: Chip) -> list[int]:
-    """Return all cores column by column, y rising in one and falling in the next; within a router by number."""
+    """Return all cores, one row of chips after the other: to the right, in the next one to the left.
+
+    In a row of chips column by column, y rising in one and falling in the next; within a router by number.
+    """
     order = []
-    for x in range(chip.columns):
-        for y in range(chip.rows) if x % 2 == 0 else range(chip.rows - 1, -1, -1):
-            first = (y * chip.columns + x) * chip.noc.cores_per_router
-            order += list(range(first, first + chip.noc.cores_per_router))
+    for down in range(chip.chips[1]):
+        rows = range(down * chip.grid[1], (down + 1) * chip.grid[1])
+        for x in range(chip.columns) if down % 2 == 0 else reversed(range(chip.columns)):
+            reached = len(order) // (chip.grid[1] * chip.noc.cores_per_router)
+            for y in rows if reached % chip.columns % 2 == 0 else reversed(rows):
+                first = (y * chip.columns + x) * chip.noc.cores_per_router
+                order += list(range(first, first + chip.noc.cores_per_router))
     return order
 
 

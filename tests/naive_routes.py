@@ -41,6 +41,13 @@ def far_end(chip: Chip, hop: Hop) -> int:
     return router + {EAST: 1, WEST: -1, NORTH: -chip.columns, SOUTH: chip.columns}[direction]
 
 
+def crosses_border(chip: Chip, hop: Hop) -> bool:
+    """Whether a link leads from one chip to another."""
+    here, there = ((router % chip.columns, router // chip.columns) for router in (hop[0], far_end(chip, hop)))
+    width, height = chip.grid
+    return (here[0] // width, here[1] // height) != (there[0] // width, there[1] // height)
+
+
 def tree(chip: Chip, router: int, targets: Sequence[int]) -> tuple[set[Hop], set[int]]:
     """Return the links and the routers of the union of the routes from ``router`` to ``targets``."""
     links: set[Hop] = set()

@@ -89,8 +89,10 @@ def channel_chip(cache_bytes: int, reuse: str = "layer", **changes: Any) -> Chip
 
 @st.composite
 def chips(draw: st.DrawFn) -> Chip:
-    """Draw a small mesh: lanes, widths, rates of links, several ports and cores per router."""
-    columns, rows = draw(st.sampled_from([(1, 1), (2, 1), (3, 1), (2, 2), (3, 2)]))
+    """Draw a small mesh: one chip or several, lanes, widths, rates of links, several ports and cores per router."""
+    columns, rows = draw(st.sampled_from([(1, 1), (2, 1), (3, 1), (4, 1), (2, 2), (3, 2)]))
+    tiles = [(x, y) for x in range(1, columns + 1) for y in range(1, rows + 1) if columns % x == 0 == rows % y]
+    across, down = draw(st.sampled_from(tiles))
     small, bits = st.integers(1, 4), st.sampled_from([1, 3, 8, 16, 24])
     routers = st.tuples(st.integers(0, columns - 1), st.integers(0, rows - 1))
     ports = draw(st.lists(routers, min_size=1, max_size=3, unique=True))
@@ -113,10 +115,11 @@ def chips(draw: st.DrawFn) -> Chip:
         "max_packet_flits": draw(st.integers(1, 6)),
         "hop_cycles": draw(small),
         "port_cycles": draw(st.integers(0, 2)),
-        **{direction: draw(rates) for direction in draw(st.sets(st.sampled_from(["east", "west", "north", "south"])))},
+        **{some: draw(rates) for some in draw(st.sets(st.sampled_from(["east", "west", "north", "south", "border"])))},
     }
     return tiny_chip(
-        grid=(columns, rows),
+        grid=(columns // across, rows // down),
+        chips=(across, down),
         lanes=draw(st.sampled_from([(1, 1), (1, 2), (1, 3), (2, 2)])),
         accumulators_per_lane=draw(st.integers(1, 3)),
         core=core,

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from naive_case import Case
 from naive_duration import duration_cycles
 from naive_machine import Message, Task
-from naive_routes import EAST, NORTH, SOUTH, WEST, far_end, flits_of, next_link, router_of
+from naive_routes import EAST, NORTH, SOUTH, WEST, crosses_border, far_end, flits_of, next_link, router_of
 
 from naive import walk
 from neurosim.chips import Chip
@@ -64,12 +64,15 @@ class Times:
 
 
 def link_rates(chip: Chip, link: LinkId) -> tuple[int, int]:
-    """Return (bits per cycle, hop_cycles) of a link; injection and ejection are the network's own."""
+    """Return (bits per cycle, hop_cycles) of a link; injection and ejection are the network's own, borders theirs."""
     noc = chip.noc
     if link[1] != MESH:
         return noc.link_bits, noc.hop_cycles
     rates = {EAST: noc.east, WEST: noc.west, NORTH: noc.north, SOUTH: noc.south}[link[2]]
-    return rates.link_bits or noc.link_bits, rates.hop_cycles or noc.hop_cycles
+    bits, hop_cycles = rates.link_bits or noc.link_bits, rates.hop_cycles or noc.hop_cycles
+    if crosses_border(chip, (link[0], link[2])):
+        bits, hop_cycles = noc.border.link_bits or bits, noc.border.hop_cycles or hop_cycles
+    return bits, hop_cycles
 
 
 def out_links(chip: Chip, router: int, cores: Sequence[int]) -> dict[LinkId, list[int]]:

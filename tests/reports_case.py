@@ -32,6 +32,16 @@ def costs(rules: tuple[str, ...] = RULES) -> pd.DataFrame:
     return pd.concat([one_cost(rule, *machine) for rule in rules for machine in MACHINES], ignore_index=True)
 
 
+def crossing(found: pd.DataFrame) -> pd.DataFrame:
+    """Return costs as if half of what moves over links went from one chip to another."""
+    halved = found.copy()
+    for whole, part in (("bit_hops", "border_bit_hops"), ("link_energy_pj", "border_energy_pj")):
+        values = found[found["quantity"] == whole]["value"].to_numpy() / 2
+        halved.loc[halved["quantity"] == part, "value"] = values
+    halved.loc[halved["quantity"] == "link_energy_pj", "value"] /= 2
+    return halved
+
+
 def history(rules: tuple[str, ...] = RULES, seeds: int = 2, epochs: int = 2) -> pd.DataFrame:
     """Return 50, 70, 90 % test accuracy for seed 0, 2 points more for each further one; 1 s and 2 J an epoch.
 

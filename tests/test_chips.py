@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 import neurosim.chips
-from neurosim.chips import Chip, assumed, chip_files, chip_names, load_chip
+from neurosim.chips import Chip, assumed, chip_files, chip_names, load_chip, tile_chips
 from neurosim.descriptions import override
 from neurosim.errors import DescriptionError
+from neurosim.settings import parse_settings
 from neurosim.sources import flat_sources, number_paths, source_of
 
 PACKAGE = Path(neurosim.chips.__file__).parent
@@ -99,7 +100,8 @@ def test_an_unknown_chip_gets_a_guess_and_the_list():
         ("io.ports", "[[2, 0]]", r"tiny\.io\.ports: \[2, 0\]: lies outside the grid; routers are \[0, 0\] to \[1, 0\]"),
         ("io.ports", "[[0, 0], [0, 0]]", r"io\.ports: \[0, 0\]: is given twice"),
         ("io.ports", "[]", "inputs need at least one port"),
-        ("chips", "[2, 1]", r"tiny\.chips: \[2, 1\]: only one chip is modelled"),
+        ("chips", "[0, 1]", r"tiny\.chips: \[0, 1\]: must be at least 1"),
+        ("noc.border.hop_cycles", "0", "must be at least 1"),
         ("noc.hop_cycles", "0", "must be at least 1"),
         ("noc.east.hop_cycles", "0", "must be at least 1"),
         ("core.neuron_memory.word_bits", "1", "must be at least 2"),
@@ -166,7 +168,53 @@ def test_structure_is_everything_but_names_energies_powers_and_clock():
     chip = load_chip("mesh64")
     numbers = number_paths(chip.model_dump())
     priced = {key for key in numbers if "_pj" in key or key.startswith(("static_w_", "memory_energy."))}
-    left_out = set(numbers) - {key.removesuffix(".0").removesuffix(".1") for key in chip.structure}
-    assert left_out == priced | {"clock_mhz"}
-    assert override(chip, "core.mac_pj", "9").structure == chip.structure
-    assert override(chip, "noc.east.link_bits", "9").structure != chip.structure
+    borders = {"noc.border.hop_cycles", "noc.border.link_bits"}
+    for machine, unused in ((chip, borders), (override(chip, "chips", "[2, 1]"), set())):
+        left_out = set(number_paths(machine.model_dump())) - set(machine.structure)
+        assert left_out == priced | {"clock_mhz"} | unused
+        assert override(machine, "core.mac_pj", "9").structure == machine.structure
+        assert override(machine, "noc.east.link_bits", "9").structure != machine.structure
+        assert (override(machine, "noc.border.link_bits", "9").structure == machine.structure) == bool(unused)
+
+
+def test_what_is_assumed_of_borders_is_told_only_where_there_are_any():
+    one = load_chip("mesh64")
+    assert not any("border" in line for line in assumed(one))
+    assert any("noc.border.link_bits = 16" in line for line in assumed(tile_chips(one, 2)))
+
+
+@pytest.mark.parametrize("name", ["tiny", "mesh64", "mesh1024", "mesh1024-large"])
+def test_links_between_the_chips_of_a_machine_are_narrower_slower_and_dearer(name):
+    noc = load_chip(name).noc
+    assert noc.border.link_bits < noc.link_bits
+    assert noc.border.hop_cycles > noc.hop_cycles
+    assert noc.border.link_pj_per_flit > noc.link_pj_per_flit
+
+
+@pytest.mark.parametrize(
+    ("count", "chips"), [(1, (1, 1)), (2, (2, 1)), (4, (2, 2)), (6, (3, 2)), (7, (7, 1)), (8, (4, 2)), (16, (4, 4))]
+)
+def test_chips_are_tiled_as_near_a_square_as_they_divide(count, chips):
+    tiled = tile_chips(load_chip("mesh64"), count)
+    assert (tiled.chips, tiled.cores) == (chips, 64 * count)
+    assert tiled.name == ("mesh64" if count == 1 else f"mesh64 (chips={list(chips)})")
+
+
+def test_a_machine_of_several_chips_is_tiled_anew():
+    four = tile_chips(load_chip("tiny"), 4)
+    assert tile_chips(four, 4) is four
+    assert tile_chips(four, 2) == tile_chips(load_chip("tiny"), 2)
+    assert (tile_chips(four, 1).name, tile_chips(four, 1).chips) == ("tiny", (1, 1))
+    named = parse_settings(["chip.noc.flit_bits=32", "chip.chips=[2,2]"]).chip(load_chip("tiny"))
+    assert tile_chips(named, 8).name == "tiny (noc.flit_bits=32) (chips=[4, 2])"
+
+
+def test_chips_that_cannot_be_tiled_are_refused():
+    with pytest.raises(DescriptionError, match=r"^von_neumann: 2 chips: its memories lie behind a channel"):
+        tile_chips(load_chip("von_neumann"), 2)
+    with pytest.raises(DescriptionError, match=r"^count = 0: must be a whole number from 1"):
+        tile_chips(load_chip("tiny"), 0)
+    with pytest.raises(DescriptionError, match=r"on chips = \[2048, 1024\] makes 4194304 cores.*or take fewer chips"):
+        override(load_chip("tiny"), "chips", "[2048, 1024]")
+    with pytest.raises(DescriptionError, match=r"cores_per_router = 1 on chips = .* and at most 1048576"):
+        tile_chips(load_chip("mesh64"), 2**15)

@@ -7,6 +7,7 @@ import pytest
 
 from neurosim.cli.app import main
 from neurosim.counts import COUNT_NAMES
+from neurosim.units import human
 
 
 def run(*arguments):
@@ -50,6 +51,19 @@ def test_cost_prints_tables_for_people(capsys):
     shown = capsys.readouterr().out
     assert "not simulated" in shown
     assert "assumptions" in shown
+    assert "between chips" not in shown
+
+
+def test_cost_shows_what_stays_within_chips_and_what_crosses_where_there_are_several(capsys):
+    run("cost", "--network", "12-9-7-5", "--rule", "bp", "--chip", "tiny", "--set", "chip.chips=[2,2]")
+    rows = {line.split("│")[1].strip(): line.split("│") for line in capsys.readouterr().out.splitlines() if "│" in line}
+    run("cost", "--network", "12-9-7-5", "--rule", "bp", "--chip", "tiny", "--set", "chip.chips=[2,2]", "--json")
+    found = json.loads(capsys.readouterr().out)
+    crossed, total = found["counts"]["border_bit_hops"], found["counts"]["bit_hops"]
+    for name, value in (("within", total - crossed), ("between", crossed)):
+        assert rows[f"bit_hops {name} chips"][-2].strip() == human(value, "bit_hops")
+    assert rows["share between chips"][-2].strip() == f"{100 * crossed / total:.1f} %"
+    assert rows["energy of links between chips"][-2].strip() == human(found["energy_pj"]["border"], "pj")
 
 
 def test_set_reaches_chip_network_rule_and_recipe(capsys):

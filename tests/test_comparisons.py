@@ -6,6 +6,7 @@ import pytest
 import neurosim as ns
 from neurosim.comparisons import compare, reach_target
 from neurosim.errors import DescriptionError, NeurosimError
+from neurosim.reports import FIGURES
 
 RULES = ["bp", "fa", "dfa", "sdfa", "ssdfa"]
 
@@ -75,6 +76,18 @@ def test_a_report_leaves_a_whole_run_folder(comparison, tmp_path):
     names = {path.name for path in folder.iterdir()}
     assert {"run.toml", "history.csv", "costs.csv", "summary.json", "trace_dfa.npz", "weights_dfa.npz"} <= names
     assert any((folder / "figures").glob("*.svg"))
+
+
+def test_what_crosses_from_chip_to_chip_is_in_the_table_and_a_figure_of_several_chips(comparison, tmp_path, monkeypatch):
+    for name in set(FIGURES) - {"borders"}:
+        monkeypatch.delitem(FIGURES, name)
+    several = compare("12-9-7-5", rules=["dfa"], chip=ns.tile_chips(ns.load_chip("tiny"), 8), dataset=_data(), epochs=1)
+    row = several.table.loc["dfa"]
+    assert 0 < row["border_bit_hops_per_sample"] < row["bit_hops_per_sample"]
+    assert 0 < row["border_joules_per_sample"] < row["joules_per_sample"]
+    assert (several.report(tmp_path / "run") / "figures" / "borders.svg").exists()
+    assert "border_bit_hops_per_sample" not in comparison.table
+    assert (comparison.full_table["border_bit_hops_per_sample"] == 0).all()
 
 
 def test_zero_initial_weights_leave_bp_uniform_and_say_so():

@@ -26,6 +26,7 @@ def test_every_count_of_the_contract_has_a_name() -> None:
     feedback = ["feedback_reads", "feedback_index_reads", "mirror_reads", "mirror_writes"]
     generated = ["feedback_generated", "feedback_index_generated", "dropout_generated"]
     traffic = ["messages", "payload_bits", "delivered_bits", "bit_hops", "flits", "flit_hops", "flit_routers"]
+    traffic += ["border_bit_hops", "border_flit_hops"]
     rest = ["macs", "elementwise_ops", "offchip_bits", "channel_bits"]
     assert sorted(COUNT_NAMES) == sorted([*pairs, *feedback, *generated, *traffic, *rest])
 

@@ -16,7 +16,7 @@ import pytest
 
 import neurosim as ns
 from neurosim.analytic import count_step
-from neurosim.counts import WORK_COLUMNS, kind_bits, words_per_value
+from neurosim.counts import COUNT_NAMES, kind_bits, words_per_value
 from neurosim.networks.optimizers import OPTIMIZERS
 from neurosim.placement import place, with_connections
 from neurosim.schedules.channel import Product, tiled_operand_bits
@@ -264,8 +264,7 @@ def test_what_the_cores_did_by_hand_is_what_the_trace_says(steps):
 def test_the_cost_model_names_every_count_with_its_unit():
     rows = [row for table in tables("cost_model.md", "count", "unit") for row in table]
     documented = {name for row in rows for name in re.findall(r"`(\w+)`", row["count"])}
-    known = {name for name, _ in WORK_COLUMNS} | {name for name in TRAFFIC_INDEX if name.count("_") < 2}
-    assert documented == known
+    assert documented == set(COUNT_NAMES)
 
 
 def test_the_optimizers_of_the_cost_model_are_those_of_the_program():

@@ -18,12 +18,13 @@ from pipelines import Pipeline, counted, examples, step_sizes, task_times
 
 from neurosim.analytic import analyse
 from neurosim.chips import Chip
+from neurosim.counts import MESSAGE_COUNTS
 from neurosim.engine import simulate
 from neurosim.engine.simulation import Simulation, flits_by_class
 from neurosim.rules import RULES
 from neurosim.trace import Trace
 
-TRAFFIC_AND_TIME = {"messages", "payload_bits", "bit_hops", "flits", "flit_hops", "flit_routers"}
+TRAFFIC_AND_TIME = set(MESSAGE_COUNTS) - {"delivered_bits"}
 
 
 def simulated(pipeline: Pipeline, samples: int) -> Trace:
@@ -211,10 +212,10 @@ def improvements(draw: st.DrawFn, chip: Chip) -> Chip:
     lanes = (rows, columns + draw(more))
     directions = {
         name: rates.model_copy(update={"link_bits": rates.link_bits + draw(more)})
-        for name in ("east", "west", "north", "south")
+        for name in ("east", "west", "north", "south", "border")
         if (rates := getattr(noc, name)).link_bits is not None
     }
-    # A direction without a width of its own has the network's, so both may only grow.
+    # A direction without a width of its own has the network's, and a border its direction's, so all may only grow.
     wider = noc.model_copy(update={"link_bits": noc.link_bits + draw(more), **directions})
     bits = chip.widths.model_dump()
     fewer = {name: draw(st.integers(max(1, value - 9), value)) for name, value in bits.items()}
@@ -259,7 +260,7 @@ def test_busy_cores_and_links_and_the_critical_path_never_grow_on_a_better_chip(
 def even_links(pipeline: Pipeline) -> bool:
     """Whether all links are equally wide: then none is held by a tail that comes over a narrower one."""
     noc = pipeline.drawn.chip.noc
-    own = [getattr(noc, name).link_bits for name in ("east", "west", "north", "south")]
+    own = [getattr(noc, name).link_bits for name in ("east", "west", "north", "south", "border")]
     return all(bits in (None, noc.link_bits) for bits in own)
 
 

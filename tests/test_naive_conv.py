@@ -19,6 +19,7 @@ from naive_time import simulate
 
 from naive import Case, by_core, count, walk
 from neurosim.chips import Chip
+from neurosim.counts import MESSAGE_COUNTS
 from neurosim.networks import load_network
 from neurosim.networks.conv import Conv
 from neurosim.networks.dense import Dense
@@ -26,7 +27,7 @@ from neurosim.networks.pool import Flatten, Pool
 from neurosim.networks.shapes import Layer
 
 MANY = settings(max_examples=60)
-NETWORK_COUNTS = {"messages", "payload_bits", "bit_hops", "flits", "flit_hops", "flit_routers"}
+NETWORK_COUNTS = set(MESSAGE_COUNTS) - {"delivered_bits"}
 
 
 def of(case: Case, phase: str, layer: int) -> dict[str, int]:

@@ -5,12 +5,13 @@ import json
 import pytest
 
 import neurosim as ns
-from neurosim.chips import load_chip
+from neurosim.chips import load_chip, tile_chips
 from neurosim.costs import price
 from neurosim.counts import COUNT_NAMES
-from neurosim.errors import DescriptionError
+from neurosim.descriptions import override
+from neurosim.errors import DescriptionError, PlacementError
 from neurosim.pipeline import check_agreement, cost
-from neurosim.trace import trace_from_arrays
+from neurosim.trace import TRAFFIC_INDEX, trace_from_arrays
 
 NETWORK = "12-9-7-5"
 
@@ -105,8 +106,6 @@ def test_power_gating_takes_static_power_of_used_cores_only():
 
 
 def test_a_phase_may_have_a_price_and_rate_of_its_own(costs):
-    from neurosim.descriptions import override
-
     chip = override(load_chip("mesh64"), "core.update.mac_pj", "0.0")
     found = cost(NETWORK, rule="dfa", chip=chip, batch_size=6)
     assert found.phases["update"]["energy_pj"]["mac"] == 0.0
@@ -146,6 +145,60 @@ def test_new_weights_of_mirrors_are_told_from_the_copies_of_filters(rule):
     moved = flits * noc.link_pj_per_flit + routers * noc.router_pj_per_flit
     written = apart["new_weights_mirror_writes"] * memory.write_pj_per_word
     assert apart["new_weights_pj"] == pytest.approx(moved + written)
+
+
+@pytest.fixture(scope="module")
+def tiled():
+    """A mirrored rule on eight chips of two cores: [4, 2]."""
+    return cost(NETWORK, rule="bp-mirrored", chip=tile_chips(load_chip("tiny"), 8), batch_size=6)
+
+
+def test_what_crosses_from_chip_to_chip_is_told_apart_and_priced_by_itself(tiled):
+    counts, energy, noc = tiled.counts, tiled.energy_pj, tiled.chip.noc
+    assert 0 < counts["border_bit_hops"] < counts["bit_hops"]
+    assert energy["border"] == counts["border_flit_hops"] * noc.border.link_pj_per_flit
+    assert energy["link"] == (counts["flit_hops"] - counts["border_flit_hops"]) * noc.link_pj_per_flit
+    assert all(phase["border_bit_hops"] <= phase["bit_hops"] for phase in tiled.phases.values())
+    rows = tiled.frame.groupby("quantity")["value"].sum()
+    assert rows["border_energy_pj"] == energy["border"]
+    assert 0 < rows["new_weights_border_flit_hops"] <= tiled.phases["update"]["border_flit_hops"]
+
+
+def test_a_larger_chip_counts_what_several_chips_count_but_for_borders(tiled):
+    large = cost(NETWORK, rule="bp-mirrored", chip=override(load_chip("tiny"), "grid", "[8, 1]"), batch_size=6)
+    row = cost(NETWORK, rule="bp-mirrored", chip=override(load_chip("tiny"), "chips", "[4, 1]"), batch_size=6)
+    without = {name: value for name, value in row.counts.items() if not name.startswith("border_")}
+    assert without == {name: value for name, value in large.counts.items() if not name.startswith("border_")}
+    assert large.counts["border_bit_hops"] == large.counts["border_flit_hops"] == large.energy_pj["border"] == 0
+    assert row.makespan_cycles > large.makespan_cycles
+
+
+def test_border_links_cost_what_their_direction_does_where_no_price_is_given():
+    chip = tile_chips(load_chip("tiny"), 2)
+    for direction, pj in (("border", "none"), ("east", "3"), ("west", "5")):
+        chip = override(chip, f"noc.{direction}.link_pj_per_flit", pj)
+    found = cost(NETWORK, rule="bp", chip=chip, batch_size=2)
+    table = found.prices.counts.traffic.sum(axis=0)
+    crossed = {way: int(table[TRAFFIC_INDEX[f"border_flit_hops_{way}"]]) for way in ("east", "west")}
+    assert min(crossed.values()) > 0
+    assert found.energy_pj["border"] == 3 * crossed["east"] + 5 * crossed["west"]
+
+
+def test_what_borders_do_changes_nothing_on_one_chip(costs):
+    chip = load_chip("mesh64")
+    for key, value in (("link_bits", "1"), ("hop_cycles", "999"), ("link_pj_per_flit", "1e6")):
+        chip = override(chip, f"noc.border.{key}", value)
+    assert cost(NETWORK, rule="dfa", chip=chip, batch_size=6).as_dict() == costs.as_dict()
+    assert price(costs.trace, chip).energy_pj == dict(costs.prices.energy_pj)
+
+
+def test_a_network_too_large_for_one_chip_runs_on_several():
+    network, tiny = "40-30-2", load_chip("tiny")
+    with pytest.raises(PlacementError, match="or at least 6 of these chips, such as chips = "):
+        cost(network, rule="bp", chip=tiny, batch_size=4)
+    found = cost(network, rule="bp", chip=tile_chips(tiny, 6), batch_size=4)
+    assert found.counts["macs"] == 4 * (2 * 30 * (40 + 2) + 2 * 30)
+    assert found.energy_pj["border"] > 0
 
 
 def test_new_weights_of_filters_cross_a_channel_once():

@@ -16,7 +16,7 @@ from naive_placement import place as place_naively
 from naive_strategies import cases, channel_chips, chips, tiny_chip, with_memory
 from pipelines import Pipeline, examples, network_of, recipe_of
 
-from neurosim.chips import load_chip
+from neurosim.chips import load_chip, tile_chips
 from neurosim.errors import PlacementError
 from neurosim.networks import dense
 from neurosim.placement import Placement, core_order, place, place_on, place_together, slice_starts, stored_bits
@@ -159,6 +159,12 @@ def test_cores_run_up_and_down_the_columns() -> None:
     assert core_order(two).tolist() == [0, 1, 4, 5, 6, 7, 2, 3]
 
 
+def test_cores_run_through_one_row_of_chips_and_back_through_the_next() -> None:
+    assert core_order(tiny_chip(grid=(1, 2), chips=(2, 1))).tolist() == core_order(tiny_chip(grid=(2, 2))).tolist()
+    four = tiny_chip(grid=(1, 2), chips=(3, 2))
+    assert core_order(four).tolist() == [0, 3, 4, 1, 2, 5, 8, 11, 10, 7, 6, 9]
+
+
 def test_with_fewer_cores_than_layers_consecutive_layers_share() -> None:
     found = place(dense([4, 3, 3, 2]), RULES["dfa"], tiny_chip(), Recipe(batch_size=4))
     assert [own.tolist() for own in found.cores[1:]] == [[0], [1], [1]]
@@ -185,8 +191,21 @@ def test_feedback_connections_do_not_depend_on_the_number_of_cores(storage: Any)
 def test_a_network_that_does_not_fit_is_refused_with_the_layer_and_the_way_out() -> None:
     with pytest.raises(PlacementError, match=r"layer 1 of '40-30-2'.*one neuron needs .* bytes of synapse memory"):
         place(dense([40, 30, 2]), RULES["bp"], with_memory(tiny_chip(), 10**6, 100), Recipe(batch_size=4))
-    with pytest.raises(PlacementError, match=r"the layers need \[\d+, \d+\] cores .* and the chip has 2; use a chip"):
+    with pytest.raises(PlacementError, match=r"the layers need \[10, 1\] cores .* and the chip has 2; use a chip"):
         place(dense([40, 30, 2]), RULES["bp"], with_memory(tiny_chip(), 10**6, 1000), Recipe(batch_size=4))
+
+
+def test_adding_chips_adds_neurons_and_synapses() -> None:
+    """A network that is refused on one mesh64 runs on as many as the refusal asks for."""
+    network, recipe, chip = dense([784, 2000, 2000, 10]), Recipe(batch_size=32), load_chip("mesh64")
+    with pytest.raises(
+        PlacementError, match=r"and the chip has 64; .* or at least \d+ of these chips, such as"
+    ) as found:
+        place(network, RULES["bp"], chip, recipe)
+    count = int(str(found.value).partition("at least ")[2].split()[0])
+    placement = place(network, RULES["bp"], tile_chips(chip, count), recipe)
+    assert 64 < placement.cores_used <= 64 * count
+    assert stored_bits(network, RULES["bp"], placement, recipe)["weights"] == 16 * 2000 * (784 + 2000 + 10)
 
 
 def test_a_microbatch_that_does_not_fit_is_refused() -> None:

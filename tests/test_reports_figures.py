@@ -15,7 +15,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
-from reports_case import costs, history, summary
+from reports_case import costs, crossing, history, summary
 
 from neurosim.reports.figures import FIGURES, draw_figures
 from neurosim.reports.results import Results
@@ -42,8 +42,14 @@ CASES = {
 }
 
 
+def on_two_chips(results: Results) -> Results:
+    """Return the results with costs of crossing from chip to chip."""
+    return Results(results.history, crossing(results.costs), results.summary)
+
+
 def drawn(name: str, results: Results) -> Figure:
-    """Return a figure as it is laid out."""
+    """Return a figure as it is laid out; that of borders for results that have some."""
+    results = on_two_chips(results) if name == "borders" else results
     with settings():
         figure = FIGURES[name](results)
         assert figure is not None
@@ -106,7 +112,7 @@ def test_every_title_says_chip_network_and_delivery(name: str) -> None:
 
 def test_figures_are_written_as_svg_and_png_and_the_users_settings_stay(tmp_path: Path) -> None:
     before = dict(mpl.rcParams)
-    paths = draw_figures(tmp_path, CASES["three rules"]())
+    paths = draw_figures(tmp_path, on_two_chips(CASES["three rules"]()))
     assert {path.name for path in paths} == {f"{name}.{kind}" for name in FIGURES for kind in ("svg", "png")}
     assert sorted(tmp_path.iterdir()) == sorted(paths)
     assert dict(mpl.rcParams) == before
@@ -125,7 +131,7 @@ def test_figures_for_which_a_run_holds_nothing_are_left_out_and_old_ones_removed
     closed = costs()[~costs()["quantity"].str.contains("critical_path|core_|waiting")]
     plain = history().drop(columns=[name for name in history() if "angle" in name] + ["joules", "bit_hops"])
     names = {path.stem for path in draw_figures(tmp_path, Results(plain, closed, summary()))}
-    assert names == set(FIGURES) - {"alignment", "learning_joules", "core_states", "critical_path"}
+    assert names == set(FIGURES) - {"alignment", "borders", "learning_joules", "core_states", "critical_path"}
     assert not (tmp_path / "alignment.svg").exists()
 
 
@@ -161,3 +167,17 @@ def test_the_movement_of_a_rule_is_marked_at_its_value() -> None:
 def test_rules_differ_by_colour_dashes_or_marker() -> None:
     looks = rule_looks(["bp", "fa", "dfa", "sdfa", "ssdfa", "usf", "brsf", "frsf", *"abcdefghijkl"])
     assert len({(look.colour, look.dashes, look.marker) for look in looks.values()}) == len(looks)
+
+
+def test_what_crosses_from_chip_to_chip_is_drawn_beside_the_rest_with_its_share() -> None:
+    results, axes = on_two_chips(CASES["three rules"]()), drawn("borders", CASES["three rules"]()).axes
+    for ax, names, unit in (
+        (axes[0], ("bit_hops", "border_bit_hops"), 1.0),
+        (axes[1], ("router_energy_pj", "link_energy_pj", "border_energy_pj"), 1e-12),
+    ):
+        values = [[results.of_sample(rule, name) * unit for name in names] for rule in results.rules]
+        wholes = [value[0] if unit == 1.0 else sum(value) for value in values]
+        widths = [patch.get_width() for patch in ax.patches[-len(values) :]]  # type: ignore[attr-defined]
+        assert widths == pytest.approx([value[-1] for value in values], abs=0, rel=1e-12)
+        shares = [100 * value[-1] / whole for value, whole in zip(values, wholes, strict=True)]
+        assert [text.get_text() for text in ax.texts] == [f"{share:.1f} %" for share in shares]

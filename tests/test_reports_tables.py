@@ -8,7 +8,7 @@ import re
 
 import pandas as pd
 import pytest
-from reports_case import BATCH, costs, history, summary
+from reports_case import BATCH, costs, crossing, history, summary
 
 from neurosim.counts import MEMORY_ACCESS_COUNTS
 from neurosim.pipeline import cost
@@ -118,6 +118,24 @@ def test_mirrored_bp_has_the_rows_of_its_own_costs_and_is_said_to_learn_the_same
     assert (row["test_accuracy_percent"], row["learning_rate"]) == (table().loc["bp", "test_accuracy_percent"], 0.1)
     assert (row["seconds_per_epoch"], row["seconds_to_target"], row["epochs_to_target"]) == (0.5, 1.0, 2)
     assert "bp-mirrored learns what bp learns, to the bit." in table_text(history(), costs(), summary())
+
+
+def test_what_crosses_from_chip_to_chip_has_columns_of_its_own_and_is_shown_where_there_are_several() -> None:
+    alone = comparison_table(history(), costs(), summary()).set_index("rule")
+    assert (alone["border_bit_hops_per_sample"] == 0).all()
+    assert "Border" not in table_text(history(), costs(), summary())
+    row = comparison_table(history(), crossing(costs()), summary()).set_index("rule").loc["bp"]
+    assert row["border_bit_hops_per_sample"] == alone.loc["bp", "bit_hops_per_sample"] / 2
+    assert 0 < row["border_joules_per_sample"] < row["joules_per_sample"]
+    text = table_text(history(), crossing(costs()), summary())
+    assert "Border: what crosses from one chip to another" in text
+    assert max(map(len, text.splitlines())) <= WIDTH
+
+
+def test_a_run_that_did_not_tell_borders_apart_is_reported_without_them() -> None:
+    old = costs()[~costs()["quantity"].str.contains("border")]
+    assert comparison_table(history(), old, summary())["border_bit_hops_per_sample"].isna().all()
+    assert "Border" not in table_text(history(), old, summary())
 
 
 def test_a_rule_that_was_only_costed_has_no_accuracy() -> None:

@@ -13,7 +13,7 @@ from naive_case import Case
 from naive_channel import tile
 from naive_duration import duration_cycles
 from naive_machine import traffic
-from naive_routes import EAST, NORTH, SOUTH, WEST, router_of, tree
+from naive_routes import EAST, NORTH, SOUTH, WEST, crosses_border, router_of, tree
 from naive_strategies import cases, channel_chip, channel_chips, tiny_chip
 from pipelines import Pipeline, examples, planned_messages, role_of
 
@@ -24,7 +24,7 @@ from neurosim.errors import DescriptionError
 from neurosim.schedules import RESOURCES
 from neurosim.schedules.channel import Product, tiled_operand_bits
 from neurosim.schedules.edges import FROM_LAST, INTO_LAST
-from neurosim.trace import TRAFFIC_INDEX
+from neurosim.trace import TRAFFIC_INDEX, WAY_COLUMNS
 
 
 def durations(pipeline: Pipeline) -> dict[tuple[int, str, int, int], int]:
@@ -58,19 +58,19 @@ def test_every_message_of_the_slow_twin_is_planned(drawn: Case) -> None:
 
 @examples(80)
 @given(cases())
-def test_links_by_direction_are_those_of_the_slow_twins_trees(drawn: Case) -> None:
+def test_links_by_direction_within_chips_and_between_are_those_of_the_slow_twins_trees(drawn: Case) -> None:
     pipeline = Pipeline(drawn)
     walked = walk(pipeline.case).messages
-    crossed: Counter[int] = Counter()
+    crossed: Counter[str] = Counter()
+    names = {EAST: "flit_hops_east", WEST: "flit_hops_west", NORTH: "flit_hops_north", SOUTH: "flit_hops_south"}
     for sent in walked:
         flits = traffic(drawn.chip, sent)["flits"]
         links, _ = tree(drawn.chip, sent.router, [router_of(drawn.chip, core) for core in sent.destinations])
-        for _, direction in links:
-            crossed[direction] += flits
+        for link in links:
+            crossed[("border_" if crosses_border(drawn.chip, link) else "") + names[link[1]]] += flits
     tables = [microbatch_counts(pipeline.plan, b, pipeline.plan.tasks.work(b)) for b in pipeline.plan.microbatches()]
-    names = {EAST: "flit_hops_east", WEST: "flit_hops_west", NORTH: "flit_hops_north", SOUTH: "flit_hops_south"}
-    for direction, name in names.items():
-        assert crossed[direction] == sum(int(table.traffic[:, TRAFFIC_INDEX[name]].sum()) for table in tables)
+    for name in WAY_COLUMNS:
+        assert crossed[name] == sum(int(table.traffic[:, TRAFFIC_INDEX[name]].sum()) for table in tables)
 
 
 @examples(100)

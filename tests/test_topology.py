@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -34,10 +37,22 @@ def plain(columns: int, rows: int, cores_per_router: int) -> Mesh:
 
 @st.composite
 def trees(draw: st.DrawFn) -> tuple[Mesh, int, list[int]]:
-    mesh = plain(draw(st.integers(1, 6)), draw(st.integers(1, 6)), draw(st.integers(1, 3)))
+    chips = draw(st.sampled_from([(1, 1), (2, 1), (1, 3), (2, 2)]))
+    columns, rows = (count * draw(st.integers(1, 6 // count)) for count in chips)
+    mesh = replace(plain(columns, rows, draw(st.integers(1, 3))), chips=chips)
     router = draw(st.integers(0, mesh.routers - 1))
     source = router * mesh.stride + draw(st.integers(0, mesh.cores_per_router))
     return mesh, source, sorted(draw(st.sets(st.integers(0, mesh.cores - 1), min_size=1)))
+
+
+def by_way(mesh: Mesh, links: Iterable[int]) -> list[int]:
+    """Count links by direction, and where there are several chips those at borders apart."""
+    border, found = mesh.border_links(), [0] * mesh.ways
+    for link in links:
+        way = link % mesh.stride - mesh.cores_per_router - 1
+        if 0 <= way < 4:
+            found[way + 4 * int(border[link])] += 1
+    return found
 
 
 def test_links_of_a_router_are_numbered_injections_io_directions_ejections() -> None:
@@ -59,6 +74,26 @@ def test_a_direction_overrides_the_rates_of_its_own_links_only() -> None:
     assert mesh.links == mesh.hop_cycles.size == 12 * mesh.stride
 
 
+def test_links_between_chips_have_the_rates_of_the_border_or_their_directions() -> None:
+    rates = LinkRates(hop_cycles=20, link_bits=4)
+    noc = chip().noc.model_copy(update={"border": rates})
+    mesh = topology.mesh(chip().model_copy(update={"grid": (2, 3), "chips": (2, 1), "noc": noc}))
+    borders = {mesh.link_name(link) for link in np.flatnonzero(mesh.border_links()).tolist()}
+    assert borders == {f"({x}, {y}) {way}" for x, way in ((1, "east"), (2, "west")) for y in range(3)}
+    east = [mesh.direction_link(router, "east") for router in (0, 1, 2)]
+    assert mesh.hop_cycles[east].tolist() == [9, 20, 9]
+    assert mesh.link_bits[east].tolist() == [8, 4, 8]
+    assert set(mesh.link_pj_per_flit[mesh.border_links()]) == {2.0}
+
+
+def test_what_borders_do_changes_nothing_on_one_chip() -> None:
+    noc = chip().noc.model_copy(update={"border": LinkRates(hop_cycles=20, link_bits=4, link_pj_per_flit=50.0)})
+    alone, mesh = topology.mesh(chip()), topology.mesh(chip().model_copy(update={"noc": noc}))
+    assert not mesh.border_links().any()
+    for name in ("hop_cycles", "link_bits", "link_pj_per_flit"):
+        assert getattr(mesh, name).tolist() == getattr(alone, name).tolist()
+
+
 def test_a_route_goes_along_x_first_then_y() -> None:
     mesh = topology.mesh(chip())
     names = [mesh.link_name(link) for link in topology.route_links(mesh, mesh.injection_link(17), 3)]
@@ -77,6 +112,8 @@ def test_hops_of_a_route_are_its_links_between_routers(tree: tuple[Mesh, int, li
     mesh, source, cores = tree
     hops = topology.route_hops(mesh, np.full(len(cores), source), np.array(cores))
     assert hops.tolist() == [len(topology.route_links(mesh, source, core)) - 2 for core in cores]
+    crossed = topology.route_crossings(mesh, np.full(len(cores), source), np.array(cores))
+    assert crossed.T.tolist() == [by_way(mesh, topology.route_links(mesh, source, core)) for core in cores]
 
 
 @given(trees())
@@ -87,6 +124,8 @@ def test_closed_form_of_a_tree_equals_the_union_of_its_routes(tree: tuple[Mesh, 
     links = topology.tree_links(mesh, source, cores)
     hops = topology.tree_hops(mesh, np.array([source]), sets, np.array([1]))
     assert hops.tolist() == [sum(between[link] for link in links)]
+    crossed = topology.tree_crossings(mesh, np.array([source]), sets, np.array([1]))
+    assert crossed.T.tolist() == [by_way(mesh, links)]
     assert len(topology.tree_nodes(mesh, source, cores)) == hops[0] + 1
 
 

@@ -2,8 +2,8 @@
 
     python benchmarks/scaling/bits.py [FOLDER]
 
-Widths enter in time, memory, traffic and energy; the training itself stays in floating point, so nothing is said here of
-accuracy. Change the lines in capitals; the table is printed, and table and figures are left in FOLDER (default:
+Widths enter in time, memory, traffic and energy; the training itself stays in floating point, so nothing is said here
+of accuracy. Change the lines in capitals; the table is printed, and table and figures are left in FOLDER (default:
 runs/scaling-bits).
 """
 

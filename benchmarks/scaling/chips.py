@@ -2,8 +2,8 @@
 
     python benchmarks/scaling/chips.py [FOLDER]
 
-Change the lines in capitals; the table is printed, and table and figures are left in FOLDER (default: runs/scaling-chips).
-A number of chips on which the network does not fit is a row that says so.
+Change the lines in capitals; the table is printed, and table and figures are left in FOLDER (default:
+runs/scaling-chips). A number of chips on which the network does not fit is a row that says so.
 """
 
 import sys

@@ -8,7 +8,7 @@ import numpy as np
 
 from neurosim.analytic.flow import Flow
 from neurosim.counts import IntArray
-from neurosim.topology import Mesh
+from neurosim.topology import Mesh, split_at_borders
 
 
 class Box(NamedTuple):
@@ -34,10 +34,16 @@ class Legs(NamedTuple):
     from_y: IntArray
     to_y: IntArray
 
-    def crossings(self) -> IntArray:
-        """Return the links crossed to the east, west, north and south [4]."""
-        along_x, along_y = self.to_x - self.from_x, self.to_y - self.from_y
-        return np.array([np.maximum(way, 0).sum() for way in (along_x, -along_x, -along_y, along_y)], dtype=np.int64)
+    def crossings(self, grid: Mesh) -> IntArray:
+        """Return the links crossed to the east, west, north and south, those between chips apart [ways]."""
+
+        def crossed(width: int, height: int) -> IntArray:
+            """Borders of tiles of so many routers that are crossed by direction [4]."""
+            along_x, along_y = self.to_x // width - self.from_x // width, self.to_y // height - self.from_y // height
+            ways = (along_x, -along_x, -along_y, along_y)
+            return np.array([np.maximum(way, 0).sum() for way in ways], dtype=np.int64)
+
+        return split_at_borders(grid, crossed)
 
     def box(self) -> Box:
         """Return the smallest box that holds all legs."""

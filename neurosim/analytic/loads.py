@@ -19,28 +19,28 @@ def add_link_loads(layout: Layout, grid: Mesh, flow: Flow, samples: Sequence[int
 
     Samples of 0 stand for a microbatch in which the flow does not run.
     """
+    widths = grid.along(grid.link_bits)
     for bits, mine, theirs in flow.classes:
-        cycles = []
-        for p in samples:
-            flits = flits_of(layout, bits * (min(p, 1) if flow.payload.once else p))
-            cycles.append(-(-flits * grid.flit_bits // grid.link_bits[: grid.stride]))
-        _add_ports(grid, flow, (mine, theirs), cycles, loads)
+        sent = [flits_of(layout, bits * (min(p, 1) if flow.payload.once else p)) * grid.flit_bits for p in samples]
+        # All ports are as wide as the first.
+        _add_ports(grid, flow, (mine, theirs), [-(-flit_bits // int(grid.link_bits[0])) for flit_bits in sent], loads)
         box, passed = _between_routers(grid, flow, mine, theirs)
-        for each, load in zip(cycles, loads, strict=True):
-            _add_passed(grid, box, passed, each, load)
+        for flit_bits, load in zip(sent, loads, strict=True):
+            _add_passed(grid, box, passed, [-(-flit_bits // width) for width in widths], load)
 
 
-def _add_passed(grid: Mesh, box: Box, passed: Sequence[IntArray], cycles: IntArray, load: IntArray) -> None:
-    """Add messages times cycles [stride] to the links between the routers of a box."""
+def _add_passed(grid: Mesh, box: Box, passed: Sequence[IntArray], cycles: Sequence[IntArray], load: IntArray) -> None:
+    """Add messages times cycles, by direction along the mesh, to the links between the routers of a box."""
     by_router = load.reshape(grid.rows, grid.columns, grid.stride)
     rows = slice(box.first_y, box.first_y + box.rows)
     columns = slice(box.first_x, box.first_x + box.columns)
-    for slot, messages in enumerate(passed, start=grid.cores_per_router + 1):
-        by_router[rows, columns, slot] += cycles[slot] * messages
+    parts = ((slice(None), columns), (slice(None), columns), (rows, slice(None)), (rows, slice(None)))
+    for slot, (messages, each, part) in enumerate(zip(passed, cycles, parts, strict=True), grid.cores_per_router + 1):
+        by_router[rows, columns, slot] += each[part] * messages
 
 
 def _add_ports(
-    grid: Mesh, flow: Flow, ends: tuple[IntArray, IntArray], cycles: Sequence[IntArray], loads: Sequence[IntArray]
+    grid: Mesh, flow: Flow, ends: tuple[IntArray, IntArray], cycles: Sequence[int], loads: Sequence[IntArray]
 ) -> None:
     """Add to the injection links of sources and the ejection links of destinations."""
     mine, theirs = ends
@@ -57,8 +57,8 @@ def _add_ports(
     links = flow.sources.links[mine]
     ejections = router * grid.stride + grid.cores_per_router + 5 + k
     for each, load in zip(cycles, loads, strict=True):
-        load[links] += sent * each[links % grid.stride]
-        load[ejections] += received * each[ejections % grid.stride]
+        load[links] += sent * each
+        load[ejections] += received * each
 
 
 def _between_routers(grid: Mesh, flow: Flow, mine: IntArray, theirs: IntArray) -> tuple[Box, list[IntArray]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,48 +123,64 @@ def arrival_cycles(layout: Layout, grid: Mesh, flow: Flow, ends: IntArray, sampl
     for bits, mine, theirs in flow.classes:
         flits = flits_of(layout, bits * (1 if flow.payload.once else samples))
         cycles = -(-flits * noc.flit_bits // noc.link_bits)
-        last = (_each if flow.pattern == "pair" else _farthest)(layout, grid, flow, (mine, theirs), ends)
+        last = (_each if flow.pattern == "pair" else _farthest)(grid, flow, (mine, theirs), ends)
         arrivals[theirs] = np.maximum(arrivals[theirs], last + cycles)
     return arrivals + noc.hop_cycles + noc.port_cycles
 
 
-def _hop_cycles(layout: Layout) -> tuple[int, int, int, int]:
-    """Return the hop_cycles of links to the east, west, north and south."""
-    noc = layout.chip.noc
-    east, west, north, south = (
-        rates.hop_cycles or noc.hop_cycles for rates in (noc.east, noc.west, noc.north, noc.south)
+class _Readings(NamedTuple):
+    """Cycles of hops from column or row 0 on, so that a way takes the difference between its ends.
+
+    To the east and south [columns], [rows]; to the west and north with the minus sign of the way back. A difference in
+    the wrong direction is not above 0: a way takes the larger of its two readings along x, and along y.
+    """
+
+    east: IntArray
+    west: IntArray
+    north: IntArray
+    south: IntArray
+
+    def ways(self, start: tuple[IntArray, IntArray], end: tuple[IntArray, IntArray]) -> IntArray:
+        """Return the hop_cycles of ways between positions (y, x)."""
+        (from_y, from_x), (to_y, to_x) = start, end
+        along_x = np.maximum(self.east[to_x] - self.east[from_x], self.west[to_x] - self.west[from_x])
+        along_y = np.maximum(self.south[to_y] - self.south[from_y], self.north[to_y] - self.north[from_y])
+        return np.asarray(along_x + along_y)
+
+
+def _readings(grid: Mesh) -> _Readings:
+    """Return the cycles of hops of a mesh; those between chips may take longer than those within one."""
+    east, west, north, south = (cycles.ravel() for cycles in grid.along(grid.hop_cycles))
+    return _Readings(
+        east=np.cumsum(east) - east,
+        west=west[0] - np.cumsum(west),
+        north=north[0] - np.cumsum(north),
+        south=np.cumsum(south) - south,
     )
-    return east, west, north, south
 
 
-def _ways(layout: Layout, dy: IntArray, dx: IntArray) -> IntArray:
-    """Return the hop_cycles of ways of so many rows to the south and columns to the east."""
-    east, west, north, south = _hop_cycles(layout)
-    return np.asarray(np.where(dx > 0, east * dx, -west * dx) + np.where(dy > 0, south * dy, -north * dy))
-
-
-def _each(layout: Layout, grid: Mesh, flow: Flow, pairs: tuple[IntArray, IntArray], ends: IntArray) -> IntArray:
+def _each(grid: Mesh, flow: Flow, pairs: tuple[IntArray, IntArray], ends: IntArray) -> IntArray:
     """Return end + hop_cycles of the way of each of some pairs of a source and a destination."""
     mine, theirs = pairs
-    from_y, from_x = positions(grid, flow.sources.links[mine])
+    start = positions(grid, flow.sources.links[mine])
     to_y, to_x = np.divmod(flow.destinations[theirs] // grid.cores_per_router, grid.columns)
-    return ends[mine] + _ways(layout, to_y - from_y, to_x - from_x)
+    return ends[mine] + _readings(grid).ways(start, (to_y, to_x))
 
 
-def _farthest(layout: Layout, grid: Mesh, flow: Flow, pair: tuple[IntArray, IntArray], ends: IntArray) -> IntArray:
+def _farthest(grid: Mesh, flow: Flow, pair: tuple[IntArray, IntArray], ends: IntArray) -> IntArray:
     """Return max over sources of end + hop_cycles of the way, for some destinations; a core sends itself nothing."""
     mine, theirs = pair
     from_y, from_x = positions(grid, flow.sources.links[mine])
     to_y, to_x = np.divmod(flow.destinations[theirs] // grid.cores_per_router, grid.columns)
+    hops = _readings(grid)
     if len(flow.own[0]):
-        way = _ways(layout, to_y - from_y[:, None], to_x - from_x[:, None])
+        way = hops.ways((from_y[:, None], from_x[:, None]), (to_y, to_x))
         own = flow.sources.cores[mine][:, None] == flow.destinations[theirs]
         return np.asarray(np.where(own, NEVER, ends[mine][:, None] + way).max(axis=0))
     # A way is the largest of its four readings (east or west, south or north), so the maximum splits into four.
-    east, west, north, south = _hop_cycles(layout)
     best: NDArray[np.int64] = np.full(len(theirs), NEVER, dtype=np.int64)
-    for along_x in (east, -west):
-        for along_y in (south, -north):
-            start = (ends[mine] - along_x * from_x - along_y * from_y).max()
-            best = np.maximum(best, start + along_x * to_x + along_y * to_y)
+    for along_x in (hops.east, hops.west):
+        for along_y in (hops.south, hops.north):
+            start = (ends[mine] - along_x[from_x] - along_y[from_y]).max()
+            best = np.maximum(best, start + along_x[to_x] + along_y[to_y])
     return best

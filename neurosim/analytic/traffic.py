@@ -11,12 +11,12 @@ from neurosim.analytic.flow import Flow
 from neurosim.analytic.legs import fork, pair_legs, positions
 from neurosim.counts import IntArray
 from neurosim.schedules.layout import Layout
-from neurosim.topology import Mesh
-from neurosim.trace import TRAFFIC_COLUMNS, TRAFFIC_INDEX
+from neurosim.topology import Mesh, split_at_borders
+from neurosim.trace import DIRECTIONS, TRAFFIC_COLUMNS, TRAFFIC_INDEX, WAY_COLUMNS
 
 
 class Sums(NamedTuple):
-    """Messages of equal payload: how many, how many copies arrive, links crossed by direction [4] in all."""
+    """Messages of equal payload: how many, how many copies arrive, links crossed by each way [ways] in all."""
 
     messages: int
     copies: int
@@ -45,20 +45,23 @@ def flow_totals(layout: Layout, grid: Mesh, flow: Flow, batch_size: int) -> IntA
 def _totals(layout: Layout, sums: Sums, payload_bits: int) -> IntArray:
     """TRAFFIC_COLUMNS of equal messages of ``payload_bits``."""
     flits = flits_of(layout, payload_bits)
-    links = int(sums.crossings.sum())
+    links, borders = int(sums.crossings.sum()), int(sums.crossings[len(DIRECTIONS) :].sum())
     values = {
         "messages": sums.messages,
         "payload_bits": sums.messages * payload_bits,
         "delivered_bits": sums.copies * payload_bits,
         "bit_hops": links * payload_bits,
+        "border_bit_hops": borders * payload_bits,
         "flits": sums.messages * flits,
         "flit_hops": links * flits,
+        "border_flit_hops": borders * flits,
         "flit_routers": (links + sums.messages) * flits,
     }
     total = np.zeros(len(TRAFFIC_COLUMNS), dtype=np.int64)
     for name, value in values.items():
         total[TRAFFIC_INDEX[name]] = value
-    total[TRAFFIC_INDEX["flit_hops_east"] :] = sums.crossings * flits
+    first = TRAFFIC_INDEX[WAY_COLUMNS[0]]
+    total[first : first + len(sums.crossings)] = sums.crossings * flits
     return total
 
 
@@ -67,7 +70,7 @@ def _classes(grid: Mesh, flow: Flow) -> Iterator[tuple[int, Sums]]:
     for bits, mine, theirs in flow.classes:
         if flow.pattern == "pair":
             legs = pair_legs(grid, flow, mine, theirs)
-            yield bits, Sums(legs.messages, len(theirs), legs.crossings())
+            yield bits, Sums(legs.messages, len(theirs), legs.crossings(grid))
         elif flow.payload.multicast:
             yield bits, _trees(grid, flow, mine, theirs)
         else:
@@ -79,13 +82,20 @@ def _trees(grid: Mesh, flow: Flow, mine: IntArray, theirs: IntArray) -> Sums:
     copies = len(theirs) - flow.to_itself(mine, theirs)[0]
     y, x = positions(grid, flow.sources.links[mine[copies > 0]])
     if len(x) == 0:
-        return Sums(0, 0, np.zeros(4, dtype=np.int64))
+        return Sums(0, 0, np.zeros(grid.ways, dtype=np.int64))
     columns, first, last = fork(grid, flow.destinations[theirs])
     rows, row_of = np.unique(y, return_inverse=True)
-    north = np.maximum(rows[:, None] - first, 0).sum(axis=1)[row_of].sum()
-    south = np.maximum(last - rows[:, None], 0).sum(axis=1)[row_of].sum()
-    east, west = np.maximum(columns[-1] - x, 0).sum(), np.maximum(x - columns[0], 0).sum()
-    return Sums(len(x), int(copies.sum()), np.array([east, west, north, south], dtype=np.int64))
+
+    def crossed(width: int, height: int) -> IntArray:
+        """Borders of tiles of so many routers that all trees cross by direction [4]."""
+        column, row = x // width, rows[:, None] // height
+        north = np.maximum(row - first // height, 0).sum(axis=1)[row_of].sum()
+        south = np.maximum(last // height - row, 0).sum(axis=1)[row_of].sum()
+        east = np.maximum(columns[-1] // width - column, 0).sum()
+        west = np.maximum(column - columns[0] // width, 0).sum()
+        return np.array([east, west, north, south], dtype=np.int64)
+
+    return Sums(len(x), int(copies.sum()), split_at_borders(grid, crossed))
 
 
 def _pairs(grid: Mesh, flow: Flow, mine: IntArray, theirs: IntArray) -> Sums:
@@ -93,9 +103,14 @@ def _pairs(grid: Mesh, flow: Flow, mine: IntArray, theirs: IntArray) -> Sums:
     from_y, from_x = positions(grid, flow.sources.links[mine])
     to_y, to_x = np.divmod(flow.destinations[theirs] // grid.cores_per_router, grid.columns)
     count = len(mine) * len(theirs) - int(flow.to_itself(mine, theirs)[0].sum())
-    east, west = _crossed(from_x, to_x, grid.columns)
-    south, north = _crossed(from_y, to_y, grid.rows)
-    return Sums(count, count, np.array([east, west, north, south], dtype=np.int64))
+
+    def crossed(width: int, height: int) -> IntArray:
+        """Borders of tiles of so many routers that all routes cross by direction [4]."""
+        east, west = _crossed(from_x // width, to_x // width, grid.columns // width)
+        south, north = _crossed(from_y // height, to_y // height, grid.rows // height)
+        return np.array([east, west, north, south], dtype=np.int64)
+
+    return Sums(count, count, split_at_borders(grid, crossed))
 
 
 def _crossed(sources: IntArray, destinations: IntArray, length: int) -> tuple[int, int]:

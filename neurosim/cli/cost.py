@@ -105,7 +105,7 @@ def print_costs(costs: Costs) -> None:
     rows = []
     for name in COUNT_NAMES:
         if total[name]:
-            unit = "bits" if name.endswith("_bits") else "bit_hops" if name == "bit_hops" else ""
+            unit = "bits" if name.endswith("_bits") else "bit_hops" if name.endswith("bit_hops") else ""
             rows.append((name, *(_shown(phases[phase][name], unit) for phase in PHASES), _shown(total[name], unit)))
     energy = [phases[phase]["energy_pj"]["total"] for phase in PHASES]
     rows.append(
@@ -116,6 +116,8 @@ def print_costs(costs: Costs) -> None:
         )
     )
     print_table(title, ["", *PHASES, "total"], rows)
+    if costs.chip.several_chips:
+        print_borders(costs)
     whole = [(name, human(pj * 1e-12, "joules")) for name, pj in costs.energy_pj.items() if pj]
     print_table("Energy by component", ["component", "energy"], whole)
     cycles = "not simulated" if costs.makespan_cycles is None else f"{costs.makespan_cycles:,.0f}"
@@ -126,3 +128,23 @@ def print_costs(costs: Costs) -> None:
         print(f"{unused} of {costs.chip.cores} cores are not used")
     print(f"{len(costs.as_dict()['assumed'])} assumptions stand behind these numbers: --json lists them")
     sys.stdout.flush()
+
+
+def print_borders(costs: Costs) -> None:
+    """Print what moves within chips and what crosses from one to another, and what the crossing costs."""
+    from neurosim.cli.output import print_table
+    from neurosim.counts import PHASES
+    from neurosim.units import human
+
+    places = [costs.phases[phase] for phase in PHASES] + [{**costs.counts, "energy_pj": costs.energy_pj}]
+    moved = [(place["bit_hops"], place["border_bit_hops"]) for place in places]
+    energy = [place["energy_pj"] for place in places]
+    rows = [
+        ("bit_hops within chips", *(_shown(total - crossed, "bit_hops") for total, crossed in moved)),
+        ("bit_hops between chips", *(_shown(crossed, "bit_hops") for _, crossed in moved)),
+        ("share between chips", *(f"{100 * crossed / total:.1f} %" if total else "-" for total, crossed in moved)),
+        ("energy of links within chips", *(human(part["link"] * 1e-12, "joules") for part in energy)),
+        ("energy of links between chips", *(human(part["border"] * 1e-12, "joules") for part in energy)),
+    ]
+    across, down = costs.chip.chips
+    print_table(f"Traffic of {across} x {down} chips", ["", *PHASES, "total"], rows)

@@ -30,6 +30,9 @@ MAIN_COLUMNS = (
 )
 
 
+BORDER_COLUMNS = ("border_bit_hops_per_sample", "border_joules_per_sample")
+
+
 @dataclass(frozen=True)
 class RuleResult:
     """One rule of a comparison: its history over all seeds and its costs of a step on the chip."""
@@ -73,8 +76,12 @@ class Comparison:
 
     @property
     def table(self) -> pd.DataFrame:
-        """Accuracy beside cycles, energy, bit-hops, memory accesses and MACs, a row per rule."""
-        table = self.full_table.set_index("rule")[list(MAIN_COLUMNS)]
+        """Accuracy beside cycles, energy, bit-hops, memory accesses and MACs, a row per rule.
+
+        Where there are several chips, also the bit-hops and energy of what crosses from one to another.
+        """
+        several = any(result.step.chip.several_chips for result in self.results.values())
+        table = self.full_table.set_index("rule")[[*MAIN_COLUMNS, *(BORDER_COLUMNS if several else ())]]
         cycles = {name: result.step.makespan_cycles for name, result in self.results.items()}
         table.insert(1, "cycles_per_step", [cycles[name] for name in table.index])
         return table

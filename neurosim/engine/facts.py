@@ -11,7 +11,15 @@ from neurosim.counts import IntArray, weighted_sum
 from neurosim.engine.simulation import Simulation, flits_by_class
 from neurosim.schedules import RESOURCES, Microbatch, Plan, finest_cycles
 from neurosim.schedules.tasks import TaskWork
-from neurosim.trace import CORE_STATES, TRAFFIC_INDEX, CountTable, GroupFacts, empty_counts
+from neurosim.trace import (
+    CORE_STATES,
+    DIRECTIONS,
+    TRAFFIC_INDEX,
+    WAY_COLUMNS,
+    CountTable,
+    GroupFacts,
+    empty_counts,
+)
 
 _WAITS = ("network", "dependency")
 
@@ -61,20 +69,20 @@ def _traffic_by_group(plan: Plan, batch: Microbatch) -> IntArray:
     sent = ~messages.last_only | batch.last
     payload = messages.payload_bits(batch.samples)
     flits = flits_by_class(plan, [batch])[0]
-    links = messages.crossings.sum(axis=0)
+    links, borders = messages.crossings.sum(axis=0), messages.crossings[len(DIRECTIONS) :].sum(axis=0)
     columns = {
         "messages": np.ones(len(payload), dtype=np.int64),
         "payload_bits": payload,
         "delivered_bits": payload * messages.copies,
         "bit_hops": payload * links,
+        "border_bit_hops": payload * borders,
         "flits": flits,
         "flit_hops": flits * links,
+        "border_flit_hops": flits * borders,
         "flit_routers": flits * (links + 1),
     }
-    columns |= {
-        f"flit_hops_{direction}": flits * crossed
-        for direction, crossed in zip(("east", "west", "north", "south"), messages.crossings, strict=True)
-    }
+    # A single chip has no rows for its borders.
+    columns |= {name: flits * crossed for name, crossed in zip(WAY_COLUMNS, messages.crossings, strict=False)}
     table = np.zeros((len(messages.groups), len(TRAFFIC_INDEX)), dtype=np.int64)
     for name, values in columns.items():
         np.add.at(table[:, TRAFFIC_INDEX[name]], messages.group[sent], values[sent])

@@ -156,6 +156,11 @@ def _trace(plan: Plan, times: list[tuple[Microbatch, int]], **facts: Any) -> Tra
 
 def _check_conserved(plan: Plan, trace: Trace) -> None:
     """What the network delivered and carried is what the plan sent: flits on links, hop by hop, and deliveries."""
+    borders = int(trace.link_flits[plan.grid.border_links()].sum()), trace.counts.count("border_flit_hops")
+    if borders[0] != borders[1]:
+        raise SimulationError(
+            f"border_flit_hops: links between chips carried {borders[0]}, the plan has {borders[1]}; please report this"
+        )
     crossed = int(trace.link_flits[plan.grid.between_routers()].sum())
     seen = sum(group.flit_hops for group in trace.groups)
     planned = trace.counts.count("flit_hops")

@@ -193,7 +193,9 @@ def _choose_microbatch(
         return found
     reasons = (_overfull(memory, partition, 1) for memory in memories)
     reason = next(found for found in reasons if found is not None)
-    raise PlacementError(f"{reason} even with one sample in flight; use larger memories, more cores or fewer neurons")
+    raise PlacementError(
+        f"{reason} even with one sample in flight; use larger memories, more cores or chips, or fewer neurons"
+    )
 
 
 def _check_microbatch(

@@ -6,6 +6,7 @@ import itertools
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isqrt
 
 import numpy as np
 
@@ -19,10 +20,17 @@ from neurosim.placement.partition import Partition
 
 
 def core_order(chip: Chip) -> IntArray:
-    """Return all core numbers column by column, every second column upwards: the fewest crossings under XY routes."""
-    x = np.repeat(np.arange(chip.columns), chip.rows)
-    y = np.tile(np.arange(chip.rows), chip.columns)
-    y = np.where(x % 2 == 1, chip.rows - 1 - y, y)
+    """Return all core numbers column by column, every second column upwards: the fewest crossings under XY routes.
+
+    With several chips one row of chips after the other, every second one from its right end: layers that follow each
+    other then cross fewer borders than in columns of the whole mesh.
+    """
+    height, bands = chip.grid[1], chip.chips[1]
+    band = np.repeat(np.arange(bands), chip.columns * height)
+    column = np.tile(np.repeat(np.arange(chip.columns), height), bands)
+    y = np.tile(np.arange(height), chip.columns * bands)
+    y = band * height + np.where(column % 2 == 1, height - 1 - y, y)
+    x = np.where(band % 2 == 1, chip.columns - 1 - column, column)
     per_router = chip.noc.cores_per_router
     routers = y * chip.columns + x
     return (routers[:, None] * per_router + np.arange(per_router)).ravel().astype(np.int64)
@@ -96,7 +104,8 @@ def apportion_cuts(network: Network, chip: Chip, memories: Sequence[RuleMemory])
     if sum(least) > cores:
         raise PlacementError(
             f"network {network.name!r} on chip {chip.name!r}: the layers need {least} cores with one sample in flight, "
-            f"{sum(least)} together, and the chip has {cores}; use a chip with more cores or larger memories"
+            f"{sum(least)} together, and the chip has {cores}; use a chip with more cores or larger memories, or "
+            f"{_chips_needed(chip, sum(least))}"
         )
     counts = [each.usable(cores * share // total) for each, share in zip(allowed, macs, strict=True)]
     while sum(counts) > cores:
@@ -111,6 +120,13 @@ def apportion_cuts(network: Network, chip: Chip, memories: Sequence[RuleMemory])
         chosen = max(steps, key=lambda i: (cores * macs[i] - counts[i] * total, -i))
         counts[chosen] = steps[chosen]
     return tuple(each.cut(count) for each, count in zip(allowed, counts, strict=True))
+
+
+def _chips_needed(chip: Chip, cores: int) -> str:
+    """Return how to have so many cores of chips of this kind."""
+    count = -(-cores // (chip.cores // (chip.chips[0] * chip.chips[1])))
+    across = isqrt(count - 1) + 1
+    return f"at least {count} of these chips, such as chips = [{across}, {-(-count // across)}]"
 
 
 def _core_counts(network: Network, layer: int, chip: Chip, memories: Sequence[RuleMemory]) -> CoreCounts:

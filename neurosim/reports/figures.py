@@ -7,6 +7,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from neurosim.reports.borders import draw_borders
 from neurosim.reports.bounds import draw_core_states, draw_critical_path, draw_stored_bits
 from neurosim.reports.layers import draw_layer_movement
 from neurosim.reports.learning import (
@@ -26,6 +27,7 @@ FIGURES: dict[str, Callable[[Results], Figure | None]] = {
     "learning_joules": draw_learning_joules,
     "error_movement": draw_error_movement,
     "layer_movement": draw_layer_movement,
+    "borders": draw_borders,
     "macs": draw_macs,
     "memory_accesses": draw_memory_accesses,
     "energy": draw_energy,

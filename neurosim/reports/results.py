@@ -125,6 +125,11 @@ class Results:
             if name.endswith("_energy_pj") and name != "total_energy_pj"
         ]
 
+    @cached_property
+    def has_borders(self) -> bool:
+        """Whether some rule sends something from one chip to another on the run's machine."""
+        return any(self.of_step(rule, "border_bit_hops") > 0 for rule in self.rules)
+
     def named(self, prefix: str, suffix: str) -> list[str]:
         """Return what stands between a prefix and a suffix in the names of quantities."""
         return [

@@ -19,8 +19,10 @@ def comparison_table(history: pd.DataFrame, costs: pd.DataFrame, summary: Mappin
     Accuracies are percent, means over seeds after each seed's last epoch; ``test_accuracy_sd_percent`` is the sample
     standard deviation over seeds (NaN for one). Costs are those of the run's chip and delivery: counts and joules per
     sample (a step's over its samples), ``seconds_per_epoch`` of the simulated training, joules and seconds until the
-    target accuracy (NaN: never reached). Columns with ``error_`` are the error phase alone, without static power;
-    they contain the transport of new weights of a mirrored rule, which ``transport_`` shows apart.
+    target accuracy (NaN: never reached). ``border_`` is what crosses from chip to chip, out of all bit-hops and all
+    energy: 0 on one chip, NaN in runs that did not tell it apart. Columns with ``error_`` are the error phase alone,
+    without static power; they contain the transport of new weights of a mirrored rule, which ``transport_`` shows
+    apart.
     ``values_needed_per_neuron`` lists, by hidden layer, the values that one neuron needs for its error of one sample.
     ``waiting_messages_most`` is the most messages that waited in the network at once.
 
@@ -93,7 +95,9 @@ def _whole_step(results: Results, rule: str) -> dict[str, float]:
         "memory_accesses_per_sample": memory_accesses(results, rule) / results.batch_size,
         "payload_bits_per_sample": results.of_sample(rule, "payload_bits"),
         "bit_hops_per_sample": results.of_sample(rule, "bit_hops"),
+        "border_bit_hops_per_sample": results.of_sample(rule, "border_bit_hops"),
         "joules_per_sample": results.of_sample(rule, "total_energy_pj") * 1e-12,
+        "border_joules_per_sample": results.of_sample(rule, "border_energy_pj") * 1e-12,
     }
 
 

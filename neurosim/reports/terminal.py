@@ -23,7 +23,7 @@ _GROUPS = {
     "MACs,\nops %": ("mac", "elementwise", "generate"),
     "neuron\nmemory %": ("neuron_memory",),
     "synapse\nmemory %": ("synapse_memory",),
-    "\nnetwork %": ("link", "router"),
+    "\nnetwork %": ("link", "border", "router"),
     "i/o,\nDRAM %": ("offchip", "channel"),
     "static,\nbarrier %": ("static", "barrier"),
 }
@@ -88,6 +88,7 @@ def caption(history: pd.DataFrame, costs: pd.DataFrame, summary: Mapping[str, An
         f"{_training(results)}.",
         f"Counts and energy are those of a step of {results.batch_size} samples, divided by them; time and energy to a "
         "target are of the whole training until then.",
+        *_borders(results),
         *_spread(table),
         "Energy holds static power except in the error phase by itself; what is not described is not in it.",
         *_mirrors(results, table),
@@ -154,6 +155,12 @@ def _mirrors(results: Results, table: pd.DataFrame) -> list[str]:
             "part of the error phase here, which could not do without it."
         )
     return lines
+
+
+def _borders(results: Results) -> list[str]:
+    if not results.has_borders:
+        return []
+    return ["Border: what crosses from one chip to another, out of all bit-hops and all energy."]
 
 
 def _target(results: Results) -> list[str]:
@@ -230,6 +237,7 @@ def _learning_columns(results: Results) -> list[Column]:
         ("\nMACs", _shown("macs_per_sample", "")),
         ("memory\naccesses", _shown("memory_accesses_per_sample", "")),
         ("\nbit-hops", _shown("bit_hops_per_sample", "")),
+        *(_BORDERS if results.has_borders else ()),
         ("\nenergy", _shown("joules_per_sample", "joules")),
         ("epoch\ntime", _shown("seconds_per_epoch", "seconds")),
     ]
@@ -325,6 +333,11 @@ _LOSS: tuple[Column, ...] = (
     ("train\nloss", lambda row: _fixed(row["train_loss"], 4)),
 )
 """What stands for the accuracy where there are no classes."""
+_BORDERS: tuple[Column, ...] = (
+    ("border\nbit-hops", _shown("border_bit_hops_per_sample", "")),
+    ("border\nenergy", _shown("border_joules_per_sample", "joules")),
+)
+"""What crosses from chip to chip, where there are several."""
 
 
 def _plain(grid: Grid, width: int) -> str:

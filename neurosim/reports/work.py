@@ -56,6 +56,7 @@ COMPONENT_LOOKS = {
     "neuron_memory": Look(SKY),
     "synapse_memory": Look(BLUE, hatch="..."),
     "link": Look(GREEN),
+    "border": Look(GREEN, hatch="///"),
     "router": Look(GREEN, hatch="xxx"),
     "offchip": Look(PURPLE),
     "channel": Look(PURPLE, hatch="///"),

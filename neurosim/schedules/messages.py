@@ -34,9 +34,10 @@ class Messages:
     """Messages [M] in the order in which their sources let them go.
 
     ``destination`` is a core, or -1 for a multicast to destination set ``set_index``; ``bits_per_sample`` and
-    ``bits_fixed`` give payload_bits = samples * bits_per_sample + bits_fixed; ``crossings`` [4, M] are the links of the
-    route or tree between routers, by direction, ``copies`` the cores that get one; ``last_only`` messages are sent with
-    a step's last microbatch only, and of these ``triggered`` ones wait for more than their source's end.
+    ``bits_fixed`` give payload_bits = samples * bits_per_sample + bits_fixed; ``crossings`` [ways, M] are the links of
+    the route or tree between routers, by direction, those between chips apart; ``copies`` the cores that get one;
+    ``last_only`` messages are sent with a step's last microbatch only, and of these ``triggered`` ones wait for more
+    than their source's end.
     """
 
     group: IntArray

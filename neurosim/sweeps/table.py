@@ -51,9 +51,9 @@ def with_speedup(frame: pd.DataFrame, x: str, tied: Sequence[str] = ()) -> pd.Da
     """Return the table with ``speedup``, ``speedup_from`` and, along cores, ``efficiency`` of every point.
 
     A speed-up is the seconds of the series' first point that ran, the one with the least ``x``, over those of the
-    point; ``speedup_from`` is that x. A series has one rule, and one value of every other axis that is not ``tied`` to x
-    because they go side by side. Where the network
-    grows with the cores (weak scaling), it is times the ratio of their forward MACs.
+    point; ``speedup_from`` is that x. A series has one rule, and one value of every other axis that is not ``tied`` to
+    x because they go side by side. Where the network grows with the cores (weak scaling), it is times the ratio of
+    their forward MACs.
     """
     frame = frame.assign(speedup=math.nan, speedup_from=math.nan)
     if "seconds" not in frame or x not in frame or not _numeric(frame[x]):
