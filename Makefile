@@ -1,5 +1,5 @@
 # make compare   train and cost five learning rules on the embedded digits, on a simulated 64-core chip
-# make test      linters, type check, import contracts, tests, documentation
+# make test      linters, type check, import contracts, tests, quick validation, documentation
 # make docs      the documentation alone, into docs/_build/html
 # make clean     remove what was built (not .venv, not runs/); make distclean removes .venv too
 
@@ -36,6 +36,7 @@ test: $(VENV)/installed-test
 	$(call step,mypy,$(BIN)/mypy)
 	$(call step,import contracts,$(BIN)/lint-imports --no-logo)
 	$(call step,pytest,$(BIN)/python -m pytest -n $(JOBS) --dist worksteal)
+	$(call step,validation,$(BIN)/python benchmarks/validate.py --quick)
 	$(call step,documentation,$(MAKE) --no-print-directory docs)
 	@if [ -s $(FAILED) ]; then echo "make test: FAILED: $$(paste -sd, $(FAILED))"; exit 1; fi; \
 	echo "make test: all steps passed"

@@ -1,0 +1,1 @@
+"""The sections of the validation: a file each, run by benchmarks/validate.py."""

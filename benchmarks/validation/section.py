@@ -1,0 +1,113 @@
+"""Section: one topic of the validation: what was compared, reference and source, our value, the error and its limit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+EXACT = 0.0
+"""Limit of the error of what must agree to the integer."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One comparison. ``error`` is relative, ours / reference - 1, unless ``points`` (a difference in ``unit``).
+
+    ``limit`` is the largest error (its absolute value) that passes; None where a reference is shown for comparison and
+    nothing is claimed, with the reason in ``note``.
+    """
+
+    what: str
+    reference: float
+    ours: float
+    source: str
+    unit: str = ""
+    limit: float | None = None
+    points: bool = False
+    note: str = ""
+
+    @property
+    def error(self) -> float:
+        """Our value against the reference."""
+        if self.points or self.reference == 0:
+            return self.ours - self.reference
+        return self.ours / self.reference - 1
+
+    @property
+    def passes(self) -> bool:
+        """Whether the error is within its limit."""
+        return self.limit is None or (not math.isnan(self.error) and abs(self.error) <= self.limit + 1e-12)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the page beside the rows: headings and cells as text."""
+
+    title: str
+    headings: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Section:
+    """What a topic's ``validate(quick)`` returns. ``figures`` by file name are drawn in a full run only."""
+
+    title: str
+    text: str
+    rows: list[Row]
+    tables: list[Table] = field(default_factory=list)
+    figures: dict[str, tuple[str, Figure]] = field(default_factory=dict)
+
+
+Validate = Callable[[bool], Section]
+
+
+def text_of(name: str) -> str:
+    """Return the prose of a section, which lies beside its module."""
+    return (Path(__file__).parent / f"{name}.md").read_text(encoding="utf-8")
+
+
+def shown_error(row: Row) -> str:
+    """Return an error as text."""
+    if row.points:
+        return f"{row.error:+.3g} {row.unit}".strip()
+    return "exact" if row.error == 0 else f"{100 * row.error:+.3g} %"
+
+
+def shown_limit(row: Row) -> str:
+    """Return a limit as text."""
+    if row.limit is None:
+        return "none"
+    if row.limit == EXACT:
+        return "exact"
+    return f"{row.limit:g} {row.unit}".strip() if row.points else f"{100 * row.limit:g} %"
+
+
+def markdown(section: Section, folder: str) -> str:
+    """Return a section as Markdown; its figures lie in ``folder``."""
+    parts = [f"## {section.title}", section.text.strip()]
+    if section.rows:
+        lines = [
+            (row.what, _number(row.reference, row), _number(row.ours, row), shown_error(row), shown_limit(row),
+             "; ".join(text for text in (row.source, row.note) if text))
+            for row in section.rows
+        ]  # fmt: skip
+        parts.append(_table(("what", "reference", "ours", "error", "limit", "source"), lines))
+    for table in section.tables:
+        parts += [f"**{table.title}**", _table(table.headings, table.rows)]
+    parts += [f"![{caption}]({folder}/{name}.png)\n\n{caption}" for name, (caption, _) in section.figures.items()]
+    return "\n\n".join(parts) + "\n"
+
+
+def _number(value: float, row: Row) -> str:
+    text = f"{value:,.0f}".replace(",", " ") if float(value).is_integer() and abs(value) < 1e15 else f"{value:.4g}"
+    return f"{text} {row.unit}".strip()
+
+
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
