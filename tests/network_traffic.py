@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from hypothesis import strategies as st
@@ -101,6 +101,9 @@ def traffics(draw: st.DrawFn) -> Traffic:
     by_slot = draw(st.dictionaries(st.integers(0, 2 * cores + 4), rates, max_size=4))
     side = st.integers(1, 5)
     grid = mesh(draw(side), draw(side), cores=cores, hop=draw(st.integers(1, 6)), by_slot=by_slot)
+    if draw(st.booleans()):  # chips of one column each, with slower links between them
+        borders = replace(grid, chips=(grid.columns, 1)).border_links()
+        grid.hop_cycles[borders], grid.link_bits[borders] = draw(rates)
     slots = draw(st.integers(1, 3))
     seed = draw(st.integers(0, 2**32 - 1))
     return random_traffic(grid, np.random.default_rng(seed), slots=slots, sends=draw(st.integers(1, 60)))

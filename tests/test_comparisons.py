@@ -78,7 +78,7 @@ def test_a_report_leaves_a_whole_run_folder(comparison, tmp_path):
     assert any((folder / "figures").glob("*.svg"))
 
 
-def test_what_crosses_from_chip_to_chip_is_in_the_table_and_a_figure_of_several_chips(comparison, tmp_path, monkeypatch):
+def test_several_chips_add_what_crosses_to_the_table_and_a_figure(comparison, tmp_path, monkeypatch):
     for name in set(FIGURES) - {"borders"}:
         monkeypatch.delitem(FIGURES, name)
     several = compare("12-9-7-5", rules=["dfa"], chip=ns.tile_chips(ns.load_chip("tiny"), 8), dataset=_data(), epochs=1)

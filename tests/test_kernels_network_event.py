@@ -16,7 +16,7 @@ from network_traffic import Traffic, mesh, random_traffic, run_until, traffics, 
 from neurosim.engine import network_state
 from neurosim.errors import SimulationError
 from neurosim.kernels import network_layout
-from neurosim.topology import tree_links
+from neurosim.topology import route_links, tree_links
 
 BOOKSIM = Path(__file__).with_name("booksim_mesh8x8.csv")
 
@@ -42,6 +42,16 @@ def test_a_train_behind_a_narrow_link_keeps_its_tail_time() -> None:
     traffic.run(state)
     assert [tuple(row) for row in state.crossings[["granted", "released"]]] == [(0, 4), (5, 21), (10, 26), (15, 31)]
     assert latencies(traffic) == [32]
+
+
+@given(traffics(), st.integers(1, 400))
+def test_a_message_alone_takes_its_hops_and_the_cycles_of_its_narrowest_link(traffic: Traffic, flits: int) -> None:
+    grid, source = traffic.mesh, traffic.messages[0].source
+    for core in traffic.messages[0].cores:
+        alone = Traffic(grid, [NaiveMessage(source, frozenset([core]), flits)], [(0, 0, 1, 7)], [0])
+        links = route_links(grid, source, core)
+        held = max(-(-flits * grid.flit_bits // grid.link_bits[link]) for link in links)
+        assert latencies(alone) == [grid.hop_cycles[links[:-1]].sum() + held + grid.port_cycles]
 
 
 def test_requests_of_one_cycle_queue_by_the_link_they_come_from() -> None:

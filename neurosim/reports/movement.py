@@ -55,7 +55,7 @@ def draw_error_movement(results: Results) -> Figure | None:
         ax.set_xlabel(f"{label} per sample ({unit})")
     outside = {machine[0]: _leaving(results, machine) for machine in results.compared}
     _panel(axes[1][1], rules, outside, dict(zip(outside, _MACHINE_LOOKS, strict=False)))
-    axes[1][1].set_title("off chip: across its border or to its DRAM", pad=_TITLE_PAD)
+    axes[1][1].set_title("off chip: from outside, or to its DRAM", pad=_TITLE_PAD)
     axes[1][1].set_xlabel("offchip bits + channel bits per sample (bits)")
     mirrored = [rule for rule in rules if has_transport(results, rule)]
     note = f"{', '.join(mirrored)}: with the new weights that are sent to the mirrors. " if mirrored else ""
