@@ -5,9 +5,8 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from validation.section import EXACT, Row, Section, text_of
-
 import neurosim as ns
+from validation.section import EXACT, Row, Section, text_of
 
 GOLDEN = Path(__file__).parents[2] / "tests" / "golden_counts.csv"
 SHIPPED = {"cifar10-cnn-same": "cifar10-cnn"}
