@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -13,7 +14,6 @@ from neurosim.arguments import checked_choice, checked_count
 from neurosim.chips import Chip, assumed, load_chip
 from neurosim.costs import PLACED_COMPONENTS, Prices, price
 from neurosim.counts import COUNT_NAMES, MESSAGE_COUNTS, PHASES, WORK_COLUMNS
-from neurosim.engine import simulate
 from neurosim.errors import DescriptionError, SimulationError, nearest_guess
 from neurosim.networks import Network, load_network
 from neurosim.placement import Placement, error_layers, place, stored_bits
@@ -37,6 +37,7 @@ class Costs:
 
     ``per`` "sample" divides a step by its samples. ``trace`` is None where only closed forms were asked for
     (``fidelity = "analytic"``): then seconds and static energy are those of the bound, and makespan_cycles is None.
+    ``scheduled`` is the plan that was simulated, None where nothing was.
     """
 
     network: Network
@@ -44,17 +45,25 @@ class Costs:
     chip: Chip
     recipe: Recipe
     placement: Placement
-    plan: Plan
     per: Per
     analysis: Analysis
     trace: Trace | None
     prices: Prices
+    forward_only: bool = False
+    scheduled: Plan | None = field(default=None, repr=False)
 
     def __repr__(self) -> str:
         what = f"{self.network.name} under {self.rule.name} on {self.chip.name}, per {self.per}"
         return (
             f"<Costs of {what}: {self.bound_cycles} cycles at least, {self.seconds:.3g} s, {self.energy_joules:.3g} J>"
         )
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The tasks, messages and edges of a step; made when it is first asked for where nothing was simulated."""
+        if self.scheduled is not None:
+            return self.scheduled
+        return schedule(self.network, self.rule, self.placement, self.recipe, forward_only=self.forward_only)
 
     @property
     def divisor(self) -> int:
@@ -268,13 +277,17 @@ def cost_placed(
     """
     _check_arguments(per, samples, fidelity)
     total = int(samples or DEFAULT_EPOCH_SAMPLES) if per == "epoch" else recipe.batch_size
-    plan = schedule(network, rule, placement, recipe, forward_only=forward_only)
     analysis = analyse(network, rule, placement, recipe, samples=total, forward_only=forward_only)
-    trace = simulate(plan, placement.chip, samples=total, log_rows=log_rows) if fidelity == "event" else None
-    if trace is not None:
+    plan = trace = None
+    if fidelity == "event":
+        from neurosim.engine import simulate  # closed forms need neither SimPy nor a compiler
+
+        plan = schedule(network, rule, placement, recipe, forward_only=forward_only)
+        trace = simulate(plan, placement.chip, samples=total, log_rows=log_rows)
         check_agreement(trace, analysis)
     prices = price(analysis if trace is None else trace, placement.chip)
-    return Costs(network, rule, placement.chip, recipe, placement, plan, per, analysis, trace, prices)
+    what = (network, rule, placement.chip, recipe, placement, per)
+    return Costs(*what, analysis, trace, prices, forward_only=forward_only, scheduled=plan)
 
 
 def check_agreement(trace: Trace, analysis: Analysis) -> None:

@@ -7,6 +7,7 @@ from functools import reduce
 
 from neurosim.analytic.bound import Bound, bound_run
 from neurosim.analytic.counts import count_step
+from neurosim.analytic.flows import flows
 from neurosim.analytic.new_weights import count_new_weights
 from neurosim.networks import Network
 from neurosim.placement import Placement
@@ -59,12 +60,13 @@ def analyse(
     total = recipe.batch_size if samples is None else samples
     full, short = divmod(total, recipe.batch_size)
     steps = [(recipe.batch_size, full), (short, 1)]
-    tables = [count_step(layout, size).scaled(times) for size, times in steps if size and times]
+    traffic = list(flows(layout, layout.grid))
+    tables = [count_step(layout, size, traffic).scaled(times) for size, times in steps if size and times]
     microbatches = microbatch_times(placement.microbatch, recipe.batch_size, total)
     return Analysis(
         counts=reduce(CountTable.plus, tables),
         new_weights=count_new_weights(layout).scaled(full + bool(short)),
-        bound=bound_run(layout, microbatches),
+        bound=bound_run(layout, microbatches, traffic),
         samples=total,
         barriers=0 if recipe.overlap == "exact" else sum(microbatches.values()),
         cores=placement.chip.cores,
