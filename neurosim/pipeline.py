@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from neurosim.analytic import Analysis, analyse
+from neurosim.analytic import Analysis, Effort, analyse, predict_effort
 from neurosim.arguments import checked_choice, checked_count
 from neurosim.chips import Chip, assumed, load_chip
 from neurosim.costs import PLACED_COMPONENTS, Prices, price
@@ -236,13 +237,15 @@ def cost(
     samples: int | None = None,
     fidelity: Fidelity = "event",
     forward_only: bool = False,
+    before_simulating: Callable[[Effort], None] | None = None,
     **settings: Any,
 ) -> Costs:
     """Return what training ``network`` costs per sample, step or epoch.
 
     ``settings`` are fields of the recipe (``batch_size=200``, ``delivery="unicast"``). ``samples`` is the length of an
     epoch (default 60000). ``fidelity`` "event" simulates; "analytic" takes counts and the bound in closed form.
-    ``forward_only`` is inference on a network that is placed, with room, for training.
+    ``forward_only`` is inference on a network that is placed, with room, for training. ``before_simulating`` is told
+    what an event simulation has to do before it begins.
 
     Raises:
         DescriptionError, PlacementError, SimulationError: what was asked for does not exist, fit or end.
@@ -253,9 +256,16 @@ def cost(
     machine = load_chip(chip)
     check_rule(found, chosen, recipe)
     check_recipe(recipe, machine)
-    placement = place(found, chosen, machine, recipe)
     return cost_placed(
-        found, chosen, placement, recipe, per=per, samples=samples, fidelity=fidelity, forward_only=forward_only
+        found,
+        chosen,
+        place(found, chosen, machine, recipe),
+        recipe,
+        per=per,
+        samples=samples,
+        fidelity=fidelity,
+        forward_only=forward_only,
+        before_simulating=before_simulating,
     )
 
 
@@ -270,6 +280,7 @@ def cost_placed(
     fidelity: Fidelity = "event",
     forward_only: bool = False,
     log_rows: int | None = 0,
+    before_simulating: Callable[[Effort], None] | None = None,
 ) -> Costs:
     """Return the costs of a network that has its place already (see ``cost``).
 
@@ -282,12 +293,15 @@ def cost_placed(
     if fidelity == "event":
         from neurosim.engine import simulate  # closed forms need neither SimPy nor a compiler
 
+        if before_simulating is not None:
+            what = (network, rule, placement, recipe)
+            before_simulating(predict_effort(*what, samples=total, forward_only=forward_only))
         plan = schedule(network, rule, placement, recipe, forward_only=forward_only)
         trace = simulate(plan, placement.chip, samples=total, log_rows=log_rows)
         check_agreement(trace, analysis)
     prices = price(analysis if trace is None else trace, placement.chip)
-    what = (network, rule, placement.chip, recipe, placement, per)
-    return Costs(*what, analysis, trace, prices, forward_only=forward_only, scheduled=plan)
+    described = (network, rule, placement.chip, recipe, placement, per)
+    return Costs(*described, analysis, trace, prices, forward_only=forward_only, scheduled=plan)
 
 
 def check_agreement(trace: Trace, analysis: Analysis) -> None:

@@ -1,4 +1,4 @@
-"""The counts of a step in closed form, and a lower bound of its makespan; neither simulates anything."""
+"""In closed form: the counts of a step, a lower bound of its makespan, and the effort of simulating it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from functools import reduce
 
 from neurosim.analytic.bound import Bound, bound_run
 from neurosim.analytic.counts import count_step
+from neurosim.analytic.effort import Effort, predict_effort
 from neurosim.analytic.flows import flows
 from neurosim.analytic.new_weights import count_new_weights
 from neurosim.networks import Network
@@ -17,7 +18,7 @@ from neurosim.schedules import check_countable, microbatch_times
 from neurosim.schedules.layout import Layout
 from neurosim.trace import CountTable
 
-__all__ = ["Analysis", "Bound", "analyse", "bound_run", "count_step"]
+__all__ = ["Analysis", "Bound", "Effort", "analyse", "bound_run", "count_step", "predict_effort"]
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -18,10 +18,10 @@ Durations = Mapping[Task, IntArray]
 
 def task_durations(layout: Layout, batch: Microbatch) -> Durations:
     """Return how long the tasks of every group take in one microbatch."""
-    known: dict[Hashable, IntArray] = {}
+    known: dict[Task, IntArray] = {}
     durations: dict[Task, IntArray] = {}
     for group in task_groups(layout):
-        key = group.kind, layout.alike(group.layer) if group.layer else 0
+        key = group.kind, layout.alike[group.layer]
         if key not in known:
             known[key] = group_work(layout, group, batch).durations
         durations[group.kind, group.layer] = known[key]

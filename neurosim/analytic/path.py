@@ -79,7 +79,7 @@ class _Path:
         cores, ends = cores_of(self.layout, previous), self.end[previous]
         if cores is cores_of(self.layout, task):
             np.maximum(self.ready[task], ends, out=self.ready[task])
-        else:
+        elif self.layout.partition.shares_cores:
             order = np.argsort(cores)
             self._wait(task, cores[order], ends[order])
 

@@ -182,6 +182,7 @@ def _timeline(history: History, times: int) -> Timeline:
     return Timeline(
         times=times,
         makespan_cycles=history.makespan,
+        crossings=history.simulation.network.crossings_total,
         task=rows["task"],
         microbatch=rows["microbatch"],
         samples=samples[rows["microbatch"]],

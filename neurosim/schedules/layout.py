@@ -170,18 +170,21 @@ class Layout:
             return distinct(np.concatenate(self.placement.cores[1:]))
         return distinct(self.cores(self.depth))
 
-    def alike(self, layer: int) -> Hashable:
-        """Return all that the work of a layer's tasks hangs on: layers of equal values have equal tasks, one by one.
+    @cached_property
+    def alike(self) -> list[int]:
+        """Return, for l = 0..L, the first layer whose tasks take the same, one by one; 0 for the input."""
+        first: dict[Hashable, int] = {}
+        return [0, *(first.setdefault(self._work_of(layer), layer) for layer in range(1, self.depth + 1))]
+
+    def _work_of(self, layer: int) -> Hashable:
+        """Return all that the work of a layer's tasks hangs on, but for what it shares with every other layer.
 
         That is the layer, what lies before and behind it, how the two are cut, and which errors are computed.
         """
-        cuts = [(self.shape(l), self.cut(l).channel_slices, self.cut(l).tiles) for l in self._with_next(layer)]
+        with_next = range(layer, min(layer + 1, self.depth) + 1)
+        cuts = [(self.shape(l), self.cut(l).channel_slices, self.cut(l).tiles) for l in with_next]
         errors = layer == 1, self.errors[layer - 1], self.errors[layer]
         return self.network.layer(layer), self.map(layer - 1), tuple(cuts), errors
-
-    def _with_next(self, layer: int) -> range:
-        """The layer and, if there is one, the next."""
-        return range(layer, min(layer + 1, self.depth) + 1)
 
     def hidden_errors(self) -> list[int]:
         """Hidden layers whose error is computed, last first."""

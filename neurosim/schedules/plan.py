@@ -20,6 +20,12 @@ from neurosim.schedules.tasks import TaskTable, build_tasks
 from neurosim.schedules.work import Microbatch
 from neurosim.topology import Mesh
 
+LONGEST_PERIOD = 8
+"""Steps of the longest period that is looked for in an epoch whose steps overlap."""
+
+MOST_STEPS = 32
+"""Steps within which the period must show: else the whole epoch is simulated."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -73,20 +79,29 @@ def microbatch_times(microbatch: int, batch_size: int, samples: int) -> dict[Mic
     return times
 
 
+def microbatch_slots(recipe: Recipe) -> int:
+    """Return the microbatches whose state a simulation keeps at once: those in flight, and what waits around them."""
+    return 1 if recipe.overlap == "none" else 3 * recipe.microbatches_in_flight + 4
+
+
 def check_countable(layout: Layout, samples: int) -> None:
     """Refuse a stretch of ``samples`` samples whose sums could pass 64 bits: a step, or an epoch that overlaps.
 
     Raises:
         SimulationError: values x links x bits or flits, the largest of all products, are too many.
     """
-    products = sum(shape.macs for shape in layout.network.shapes)
-    values = samples * (products + _values_sent(layout)) + _filters_sent(layout)
-    links = layout.chip.columns + layout.chip.rows + 2
-    if values * links * _most_bits(layout) >= 1 << 62:
+    if largest_count(layout, samples) >= 1 << 62:
         raise SimulationError(
             f"{samples} samples: the counts of what is simulated at once could pass 64 bits; take a smaller batch_size"
             + (", fewer samples or overlap 'none'" if layout.recipe.overlap == "exact" else "")
         )
+
+
+def largest_count(layout: Layout, samples: int) -> int:
+    """Return what no count of ``samples`` samples passes, and no link's cycles: values x links x bits of a value."""
+    products = sum(shape.macs for shape in layout.network.shapes)
+    values = samples * (products + _values_sent(layout)) + _filters_sent(layout)
+    return values * (layout.chip.columns + layout.chip.rows + 2) * _most_bits(layout)
 
 
 def _values_sent(layout: Layout) -> int:
