@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from check_rows import paper_case
 from hypothesis import given
 from naive_case import Case
 from naive_strategies import cases, conv_cases
 from pipelines import Pipeline, examples
 
 from neurosim.analytic import Effort, predict_effort
-from neurosim.cli import waiting
+from neurosim.cli import app, waiting
 from neurosim.engine import simulate
 from neurosim.engine.simulation import Simulation
+from neurosim.pipeline import cost
 from neurosim.schedules import microbatch_times
 from neurosim.trace import Trace
 
@@ -84,24 +84,26 @@ def test_a_long_simulation_is_announced_on_a_terminal(
     said = capsys.readouterr()
     assert said.out == ""
     if terminal and crossings == 10**12:
-        assert "1 T link crossings, about 15 hours; --fidelity analytic gives" in said.err
+        assert "1 T link crossings, about 14 hours; --fidelity analytic gives" in said.err
     else:
         assert said.err == ""
 
 
+@pytest.mark.parametrize(("fidelity", "announced"), [("event", True), ("analytic", False)])
+def test_the_command_announces_what_it_will_simulate(
+    fidelity: str, announced: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setattr(waiting, "LONG_SECONDS", 0.0)
+    with pytest.raises(SystemExit, match="0"):
+        app.main(["cost", "--network", "4-3-3-2", "--chip", "tiny", "--fidelity", fidelity])
+    assert ("link crossings, about 0 seconds" in capsys.readouterr().err) == announced
+
+
 @pytest.mark.parametrize("fidelity", ["event", "analytic"])
 def test_cost_tells_the_effort_before_it_simulates(fidelity: str) -> None:
-    from neurosim import cost
-
     told: list[Effort] = []
-    case = paper_case("bp")
-    costs = cost(
-        "4-3-3-2",
-        chip=case.chip,
-        batch_size=4,
-        fidelity=fidelity,  # type: ignore[arg-type]
-        before_simulating=told.append,
-    )
+    costs = cost("4-3-3-2", chip="tiny", batch_size=4, fidelity=fidelity, before_simulating=told.append)  # type: ignore[arg-type]
     assert len(told) == (costs.trace is not None)
     if costs.trace is not None:
         assert (told[0].tasks, told[0].crossings) == simulated(costs.trace)

@@ -14,10 +14,10 @@ from neurosim.schedules import LONGEST_PERIOD, MOST_STEPS, microbatch_slots, mic
 from neurosim.schedules.layout import Layout
 from neurosim.schedules.tasks import task_groups
 
-START_SECONDS = 0.02
-TASK_SECONDS = 9e-6
-MESSAGE_SECONDS = 0.9e-6
-CROSSING_SECONDS = 0.055e-6
+START_SECONDS = 0.015
+TASK_SECONDS = 11e-6
+MESSAGE_SECONDS = 1.0e-6
+CROSSING_SECONDS = 0.05e-6
 """Fitted to runs of 4 thousand to 200 million crossings; which, when and on what stands in benchmarks/README.md."""
 
 

@@ -110,6 +110,7 @@ def _run(plan: Plan, batch: Microbatch, log_rows: int) -> History:
     simulation = Simulation(plan, [[batch]], log_rows=log_rows)
     while simulation.advance():
         pass
+    simulation.network.close()  # those of a step's other microbatches need the room
     return History(simulation)
 
 
