@@ -15,6 +15,7 @@ _HOMES = {
     "neurosim.placement": ("place",),
     "neurosim.schedules": ("schedule",),
     "neurosim.engine": ("simulate",),
+    "neurosim.analytic": ("predict_effort",),
     "neurosim.costs": ("price",),
     "neurosim.pipeline": ("cost",),
     "neurosim.training": ("train",),

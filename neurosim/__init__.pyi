@@ -1,3 +1,4 @@
+from neurosim.analytic import predict_effort as predict_effort
 from neurosim.chips import Chip as Chip
 from neurosim.chips import chip_names as chip_names
 from neurosim.chips import load_chip as load_chip

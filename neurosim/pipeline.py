@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from neurosim.analytic import Analysis, analyse
+from neurosim.analytic import Analysis, Effort, analyse, predict_effort
 from neurosim.arguments import checked_choice, checked_count
 from neurosim.chips import Chip, assumed, load_chip
 from neurosim.costs import PLACED_COMPONENTS, Prices, price
 from neurosim.counts import COUNT_NAMES, MESSAGE_COUNTS, PHASES, WORK_COLUMNS
-from neurosim.engine import simulate
 from neurosim.errors import DescriptionError, SimulationError, nearest_guess
 from neurosim.networks import Network, load_network
 from neurosim.placement import Placement, error_layers, place, stored_bits
@@ -37,6 +38,7 @@ class Costs:
 
     ``per`` "sample" divides a step by its samples. ``trace`` is None where only closed forms were asked for
     (``fidelity = "analytic"``): then seconds and static energy are those of the bound, and makespan_cycles is None.
+    ``scheduled`` is the plan that was simulated, None where nothing was.
     """
 
     network: Network
@@ -44,17 +46,25 @@ class Costs:
     chip: Chip
     recipe: Recipe
     placement: Placement
-    plan: Plan
     per: Per
     analysis: Analysis
     trace: Trace | None
     prices: Prices
+    forward_only: bool = False
+    scheduled: Plan | None = field(default=None, repr=False)
 
     def __repr__(self) -> str:
         what = f"{self.network.name} under {self.rule.name} on {self.chip.name}, per {self.per}"
         return (
             f"<Costs of {what}: {self.bound_cycles} cycles at least, {self.seconds:.3g} s, {self.energy_joules:.3g} J>"
         )
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The tasks, messages and edges of a step; made when it is first asked for where nothing was simulated."""
+        if self.scheduled is not None:
+            return self.scheduled
+        return schedule(self.network, self.rule, self.placement, self.recipe, forward_only=self.forward_only)
 
     @property
     def divisor(self) -> int:
@@ -234,13 +244,15 @@ def cost(
     samples: int | None = None,
     fidelity: Fidelity = "event",
     forward_only: bool = False,
+    before_simulating: Callable[[Effort], None] | None = None,
     **settings: Any,
 ) -> Costs:
     """Return what training ``network`` costs per sample, step or epoch.
 
     ``settings`` are fields of the recipe (``batch_size=200``, ``delivery="unicast"``). ``samples`` is the length of an
     epoch (default 60000). ``fidelity`` "event" simulates; "analytic" takes counts and the bound in closed form.
-    ``forward_only`` is inference on a network that is placed, with room, for training.
+    ``forward_only`` is inference on a network that is placed, with room, for training. ``before_simulating`` is told
+    what an event simulation has to do before it begins.
 
     Raises:
         DescriptionError, PlacementError, SimulationError: what was asked for does not exist, fit or end.
@@ -251,9 +263,16 @@ def cost(
     machine = load_chip(chip)
     check_rule(found, chosen, recipe)
     check_recipe(recipe, machine)
-    placement = place(found, chosen, machine, recipe)
     return cost_placed(
-        found, chosen, placement, recipe, per=per, samples=samples, fidelity=fidelity, forward_only=forward_only
+        found,
+        chosen,
+        place(found, chosen, machine, recipe),
+        recipe,
+        per=per,
+        samples=samples,
+        fidelity=fidelity,
+        forward_only=forward_only,
+        before_simulating=before_simulating,
     )
 
 
@@ -268,6 +287,7 @@ def cost_placed(
     fidelity: Fidelity = "event",
     forward_only: bool = False,
     log_rows: int | None = 0,
+    before_simulating: Callable[[Effort], None] | None = None,
 ) -> Costs:
     """Return the costs of a network that has its place already (see ``cost``).
 
@@ -275,13 +295,20 @@ def cost_placed(
     """
     _check_arguments(per, samples, fidelity)
     total = int(samples or DEFAULT_EPOCH_SAMPLES) if per == "epoch" else recipe.batch_size
-    plan = schedule(network, rule, placement, recipe, forward_only=forward_only)
     analysis = analyse(network, rule, placement, recipe, samples=total, forward_only=forward_only)
-    trace = simulate(plan, placement.chip, samples=total, log_rows=log_rows) if fidelity == "event" else None
-    if trace is not None:
+    plan = trace = None
+    if fidelity == "event":
+        from neurosim.engine import simulate  # closed forms need neither SimPy nor a compiler
+
+        if before_simulating is not None:
+            what = (network, rule, placement, recipe)
+            before_simulating(predict_effort(*what, samples=total, forward_only=forward_only))
+        plan = schedule(network, rule, placement, recipe, forward_only=forward_only)
+        trace = simulate(plan, placement.chip, samples=total, log_rows=log_rows)
         check_agreement(trace, analysis)
     prices = price(analysis if trace is None else trace, placement.chip)
-    return Costs(network, rule, placement.chip, recipe, placement, plan, per, analysis, trace, prices)
+    described = (network, rule, placement.chip, recipe, placement, per)
+    return Costs(*described, analysis, trace, prices, forward_only=forward_only, scheduled=plan)
 
 
 def check_agreement(trace: Trace, analysis: Analysis) -> None:

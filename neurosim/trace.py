@@ -66,7 +66,7 @@ class CountTable:
             values = self.traffic[:, TRAFFIC_INDEX[name]] if rows is None else self.traffic[rows, TRAFFIC_INDEX[name]]
         else:
             columns = _COLUMNS_OF_COUNT[name]
-            values = self.work[:, columns] if rows is None else self.work[np.ix_(rows, columns)]
+            values = self.work[:, columns] if rows is None else self.work[rows][:, columns]
         return int(values.sum())
 
     def counts(self, rows: list[int] | None = None) -> dict[str, int]:
@@ -108,11 +108,13 @@ class Timeline:
     """When the tasks of a simulated stretch ran: arrays [tasks run] in the order in which they started.
 
     ``task`` is the number in the plan's table, ``microbatch`` counts on through steps. A stretch stands for ``times``
-    stretches of the run (overlap none: one microbatch of each kind; exact: the epoch, once).
+    stretches of the run (overlap none: one microbatch of each kind; exact: the epoch, once). ``crossings`` is how often
+    a link was granted to a message in what was simulated of it.
     """
 
     times: int
     makespan_cycles: int
+    crossings: int
     task: IntArray
     microbatch: IntArray
     samples: IntArray
@@ -264,5 +266,5 @@ def _path_of(arrays: Mapping[str, NDArray[Any]], name: str) -> dict[tuple[str, s
 
 def _timeline_of(arrays: Mapping[str, NDArray[Any]], number: int) -> Timeline:
     found: dict[str, Any] = {column.name: arrays[f"timeline_{number}_{column.name}"] for column in fields(Timeline)}
-    found |= {name: int(found[name]) for name in ("times", "makespan_cycles")}
+    found |= {name: int(found[name]) for name in ("times", "makespan_cycles", "crossings")}
     return Timeline(**found)

@@ -12,7 +12,8 @@ from neurosim.counts import weighted_sum
 from neurosim.descriptions import override
 from neurosim.errors import RunError, SimulationError
 from neurosim.pipeline import Costs, cost
-from neurosim.schedules import Microbatch, microbatch_times, step_microbatches
+from neurosim.schedules import Microbatch, check_countable, microbatch_times, step_microbatches
+from neurosim.schedules.layout import Layout
 from neurosim.trace import trace_from_arrays
 
 
@@ -100,6 +101,16 @@ def test_a_total_beyond_64_bits_is_kept_and_not_stored() -> None:
 def test_counts_that_could_pass_64_bits_within_a_step_are_refused() -> None:
     with pytest.raises(SimulationError, match="could pass 64 bits"):
         cost("100000-100000-10", chip="von_neumann", batch_size=2**31 - 1, fidelity="analytic")
+
+
+def test_a_million_cores_are_countable() -> None:
+    chip = override(load_chip("mesh1024"), "grid", "[1000, 1000]")
+    network, recipe = ns.dense([1000] * 1001), ns.Recipe(batch_size=200)
+    for rule in (ns.RULES["bp"], ns.RULES["dfa"]):
+        layout = Layout(network, rule, ns.place(network, rule, chip, recipe), recipe, forward_only=False)
+        check_countable(layout, 200)
+        with pytest.raises(SimulationError, match="could pass 64 bits"):
+            check_countable(layout, 200_000)
 
 
 def test_weighted_sums_are_python_integers_where_64_bits_would_wrap() -> None:

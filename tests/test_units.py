@@ -9,6 +9,7 @@ from neurosim.recipes import Recipe
 from neurosim.units import UNITS, axis_label, human, suffix_of
 
 WITHOUT_UNIT = {
+    "memory_energy",
     *(
         "name",
         "grid",

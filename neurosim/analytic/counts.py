@@ -7,18 +7,20 @@ is n_l, T and V are n_(l-1), and there is one position and one tile.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from neurosim.analytic import maps
 from neurosim.analytic.error_counts import book_hidden_error, book_output_arrivals, book_output_error
+from neurosim.analytic.flow import Flow
 from neurosim.analytic.flows import flows
 from neurosim.analytic.ledger import Counts, Ledger
 from neurosim.analytic.traffic import flow_totals
 from neurosim.schedules.layout import Layout
-from neurosim.topology import mesh
 from neurosim.trace import CountTable
 
 
-def count_step(layout: Layout, batch_size: int) -> CountTable:
-    """Return the counts of a step of ``batch_size`` samples."""
+def count_step(layout: Layout, batch_size: int, traffic: Iterable[Flow] | None = None) -> CountTable:
+    """Return the counts of a step of ``batch_size`` samples; ``traffic``, its flows, may be at hand already."""
     ledger = Ledger(layout, batch_size)
     _book_io(ledger)
     for layer in range(1, layout.depth + 1):
@@ -35,7 +37,7 @@ def count_step(layout: Layout, batch_size: int) -> CountTable:
             if layout.cut(layer).tiled:
                 _book_copies(ledger, layer)
     book_output_arrivals(ledger)
-    _book_traffic(ledger)
+    _book_traffic(ledger, flows(layout, layout.grid) if traffic is None else traffic)
     return ledger.table
 
 
@@ -156,9 +158,9 @@ def _gradients(layout: Layout, layer: int, reads: int, writes: int) -> Counts:
     }
 
 
-def _book_traffic(ledger: Ledger) -> None:
+def _book_traffic(ledger: Ledger, traffic: Iterable[Flow]) -> None:
     """All messages, by the phase and layer of their senders."""
-    layout, grid = ledger.layout, mesh(ledger.layout.chip)
-    for flow in flows(layout, grid):
+    layout, grid = ledger.layout, ledger.layout.grid
+    for flow in traffic:
         row = ledger.table.row(flow.phase, flow.layer)
         ledger.table.traffic[row] += flow_totals(layout, grid, flow, ledger.samples)

@@ -37,7 +37,7 @@ def show_cost(
     """Say what a training step (a sample, an epoch) costs: counts, cycles, seconds, energy."""
     from neurosim.chips import load_chip
     from neurosim.cli.output import print_json
-    from neurosim.cli.waiting import announce_compilation
+    from neurosim.cli.waiting import announce_compilation, announce_effort
     from neurosim.errors import DescriptionError
     from neurosim.rules import load_rule
     from neurosim.settings import check_rule_names
@@ -77,6 +77,7 @@ def show_cost(
         samples=samples,
         fidelity=fidelity,  # type: ignore[arg-type] # checked there
         forward_only=phases == "forward",
+        before_simulating=announce_effort,
     )
     if json:
         print_json(costs.as_dict())

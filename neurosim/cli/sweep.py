@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 DEFAULT_RULES = "bp,fa,dfa,sdfa,ssdfa"
 INTERRUPTED = 130
+MOST_ANNOUNCED = 10
+"""Points that are named one by one as taking long."""
 
 
 def run_sweep_command(
@@ -219,15 +221,23 @@ def _execute(sweep: Sweep, data_dir: str, out: str, run: Run, json: bool) -> Non
 
 def _announce(planned: Planned) -> None:
     """Say what is scaled, and which points would take long, before anything runs."""
+    from neurosim.sweeps import long_points
+
     counts = {}
     for point in planned.points:
         if "cores" in point.coordinates and point.machine == "chip":
             counts[point.coordinates["cores"]] = point.chip
     changed = [f"{asked} -> {chip.grid[0]} x {chip.grid[1]}" for asked, chip in counts.items()]
-    if changed:
-        print(f"{len(planned.points)} points; cores -> grid: {', '.join(changed)}", file=sys.stderr)
-    else:
-        print(f"{len(planned.points)} points", file=sys.stderr)
+    grids = f"; cores -> grid: {', '.join(changed)}" if changed else ""
+    print(f"{len(planned.points)} points{grids}", file=sys.stderr)
+    found = long_points(planned.jobs)
+    for point, effort in found[:MOST_ANNOUNCED]:
+        about = f"{effort.crossings:.2g} link crossings, about {effort.seconds / 60:.0f} min"
+        print(f"predicted to take long: {point.place}: {about}", file=sys.stderr)
+    if len(found) > MOST_ANNOUNCED:
+        print(f"predicted to take long: {len(found) - MOST_ANNOUNCED} more points", file=sys.stderr)
+    if found:
+        print("--fidelity analytic gives their counts, and a bound of their time, at once", file=sys.stderr)
 
 
 def _print_result(result: SweepResult) -> None:

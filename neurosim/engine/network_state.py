@@ -102,7 +102,7 @@ class NetworkState:
         cores = grid.columns * grid.rows * grid.cores_per_router
         _check_bounds(grid, messages, targets, slots)
         clock = np.zeros(layout.CLOCK_SIZE, dtype=np.int64)
-        clock[layout.NOW] = -1
+        clock[[layout.NOW, layout.FREE_RECORD, layout.FREE_RANGE]] = -1
         clock[layout.NEXT_EVENT] = layout.NEVER
         clock[layout.UNIFORM] = np.ptp(grid.hop_cycles) == 0
         clock[layout.COLUMNS] = grid.columns
@@ -110,10 +110,8 @@ class NetworkState:
         clock[layout.PORT_CYCLES] = grid.port_cycles
         clock[layout.FLIT_BITS] = grid.flit_bits
         clock[layout.MOST_TARGETS] = np.diff(targets.start).max(initial=0)
-        clock[layout.FREE_RECORD] = clock[layout.FREE_RANGE] = -1
         words = -(-links // 64)
-        self._clock = clock
-        self._sent = 0
+        self._clock, self._sent = clock, 0
         self._workspace = Workspace(
             links=_links(grid),
             pool=_aligned(0, layout.RECORD),
@@ -228,6 +226,12 @@ class NetworkState:
             out = np.empty(size, dtype=np.int64)
             network_queue.snapshot(self._table, out, since, relative)
         return out[:size].tobytes()
+
+    def close(self) -> None:
+        """Give back what only motion needs, when nothing moves any more: facts and logs stay, messages are refused."""
+        large = ("pool", "ranges", "flits", "member", "later")
+        empty = {name: getattr(self._workspace, name)[:0].copy() for name in large}
+        self._replace(messages=self._workspace.messages[-1:].copy(), **empty)
 
     def group_facts(self) -> dict[str, Integers]:
         """Return, per group, messages, deliveries, latency_{sum,max}_cycles, flit_hops and flit_routers; [groups]."""
@@ -349,8 +353,7 @@ def _check_bounds(grid: Grid, messages: Messages, targets: Targets, slots: int) 
 
 def _links(grid: Grid) -> Records:
     """Idle links, each with the router it leads to."""
-    per_router = grid.cores_per_router
-    stride = 2 * per_router + 5
+    per_router, stride = grid.cores_per_router, 2 * grid.cores_per_router + 5
     links = _aligned(grid.hop_cycles.size, layout.LINK)
     router, slot = np.divmod(np.arange(links.size), stride)
     y, x = np.divmod(router, grid.columns)
@@ -361,17 +364,14 @@ def _links(grid: Grid) -> Records:
     links["first_link"] = (y * grid.columns + x) * stride
     links["kind"] = np.where(direction <= 0, layout.INJECTION, layout.BETWEEN_ROUTERS)
     links["kind"][direction > 4] = layout.EJECTION
-    links["head"] = -1
-    links["event"] = -1
-    links["hop_cycles"] = grid.hop_cycles
-    links["link_bits"] = grid.link_bits
+    links["head"] = links["event"] = -1
+    links["hop_cycles"], links["link_bits"] = grid.hop_cycles, grid.link_bits
     return links
 
 
 def _templates(grid: Grid, messages: Messages, sets: Sets) -> Records:
     """One row per message and one more, whose deliveries_before closes the sums."""
-    per_router = grid.cores_per_router
-    stride = 2 * per_router + 5
+    per_router, stride = grid.cores_per_router, 2 * grid.cores_per_router + 5
     rows = np.zeros(messages.injection.size + 1, dtype=layout.MESSAGE)
     unicast = messages.destination >= 0
     router, port = np.divmod(messages.destination, per_router)

@@ -15,10 +15,7 @@ import numpy as np
 from neurosim.counts import IntArray
 from neurosim.engine.facts import Repeat
 from neurosim.engine.simulation import Simulation
-from neurosim.schedules import Microbatch, Plan
-
-LONGEST_PERIOD = 8
-MOST_STEPS = 32
+from neurosim.schedules import LONGEST_PERIOD, MOST_STEPS, Microbatch, Plan
 
 Facts = dict[str, IntArray]
 

@@ -109,6 +109,7 @@ def _run(plan: Plan, batch: Microbatch, log_rows: int) -> History:
     simulation = Simulation(plan, [[batch]], log_rows=log_rows)
     while simulation.advance():
         pass
+    simulation.network.close()  # those of a step's other microbatches need the room
     return History(simulation)
 
 
@@ -195,6 +196,7 @@ def _timeline(history: History, times: int) -> Timeline:
     return Timeline(
         times=times,
         makespan_cycles=history.makespan,
+        crossings=history.simulation.network.crossings_total,
         task=rows["task"],
         microbatch=rows["microbatch"],
         samples=samples[rows["microbatch"]],

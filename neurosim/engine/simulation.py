@@ -19,7 +19,7 @@ from neurosim.engine.network_state import Messages, NetworkState, Targets
 from neurosim.engine.transports import Transports
 from neurosim.errors import SimulationError
 from neurosim.kernels.network_layout import NEVER
-from neurosim.schedules import Microbatch, Plan
+from neurosim.schedules import Microbatch, Plan, microbatch_slots
 from neurosim.schedules.edges import FROM_LAST, INTO_LAST
 from neurosim.topology import destination_sets
 
@@ -55,7 +55,7 @@ class Simulation:
         self.classes = list(dict.fromkeys(self.batches))
         self.works = [plan.tasks.work(batch) for batch in self.classes]
         window = layout.recipe.microbatches_in_flight
-        self.slots = 1 if layout.recipe.overlap == "none" else 3 * window + 4
+        self.slots = microbatch_slots(layout.recipe)
         self.environment = simpy.Environment()
         self.network = _network(plan, self, log_rows)
         self.log = TaskLog()

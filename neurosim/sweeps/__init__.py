@@ -15,6 +15,7 @@ from neurosim.recipes import Recipe
 from neurosim.rules import Rule
 from neurosim.sweeps.description import Axis, Learning, Sweep, make_sweep, read_sweep, split_values, value_text
 from neurosim.sweeps.folder import Shard, is_sweep, parse_shard, sweep_file
+from neurosim.sweeps.forecast import long_points
 from neurosim.sweeps.result import SweepResult, load_sweep
 from neurosim.sweeps.run import Planned, Progress, Run, SweepInterrupted, plan_sweep, run_sweep
 
@@ -29,6 +30,7 @@ __all__ = [
     "SweepResult",
     "is_sweep",
     "load_sweep",
+    "long_points",
     "make_sweep",
     "parse_shard",
     "plan_sweep",
