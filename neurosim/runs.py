@@ -153,11 +153,11 @@ def make_folder(out: str | os.PathLike[str] | None, what: str, *marks: str) -> P
 
 
 @contextmanager
-def lock_run(path: Path, name: str = _LOCK) -> Iterator[None]:
-    """Hold a lock of a run folder while the block runs; raise RunError when another process holds it."""
+def lock_run(path: Path, name: str = _LOCK, wait_seconds: float = 0) -> Iterator[None]:
+    """Hold a lock of a run folder while the block runs; raise RunError when another process holds it for so long."""
     from filelock import FileLock, Timeout
 
-    lock = FileLock(path / name, timeout=0)
+    lock = FileLock(path / name, timeout=wait_seconds)
     with _naming(path):
         try:
             lock.acquire()

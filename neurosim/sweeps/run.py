@@ -11,6 +11,7 @@ from pathlib import Path
 
 from neurosim.arguments import checked_count
 from neurosim.datasets import check_fits
+from neurosim.runs import lock_run
 from neurosim.sweeps.description import Sweep
 from neurosim.sweeps.executors import Finished, Row, connect, processors, run_here, run_on, run_processes
 from neurosim.sweeps.folder import Shard, missing, open_sweep, read_rows, write_row
@@ -121,8 +122,10 @@ def _run_in(folder: Path, planned: Planned, run: Run, start: Start) -> SweepResu
         done = len(mine) - len(missing(mine, read_rows(folder), retry=False))
         raise SweepInterrupted(folder, done, len(mine)) from None
     finally:
-        result = planned.result(read_rows(folder), folder)
-        write_table(folder, result.table)
+        # Shards that end together must not write an older table over a newer one.
+        with lock_run(folder, ".lock-table", wait_seconds=60):
+            result = planned.result(read_rows(folder), folder)
+            write_table(folder, result.table)
     return result
 
 
