@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from neurosim.chips import Chip, load_chip
+from neurosim.comparisons.published import published_results
 from neurosim.comparisons.result import Comparison, RuleResult
 from neurosim.datasets import Dataset, check_fits
 from neurosim.descriptions import override
@@ -258,6 +259,7 @@ class Job:
                 name: [{"lr": lr, "validation_accuracy": accuracy} for lr, accuracy in found.items()]
                 for name, found in self.tuned.items()
             },
+            "published": published_results(self.network, self.rules, self.recipes, self.data),
             "notes": self.notes,
         }
 

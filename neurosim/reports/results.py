@@ -148,6 +148,11 @@ class Results:
         found = (self.summary.get("to_target") or {}).get(rule) or {}
         return {name: _number(found.get(name)) for name in TARGET_NAMES}
 
+    @property
+    def published(self) -> Mapping[str, Mapping[str, Any]]:
+        """Rule -> what was published of it under the same recipe: test_accuracy_percent, epochs, source."""
+        return self.summary.get("published") or {}
+
     def setting(self, key: str, rule: str) -> Any:
         """Return a setting of the summary that may be one for all rules or one for each."""
         value = self.summary.get(key)

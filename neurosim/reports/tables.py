@@ -17,12 +17,12 @@ def comparison_table(history: pd.DataFrame, costs: pd.DataFrame, summary: Mappin
     """Return one row per rule: what it learned and what it cost.
 
     Accuracies are percent, means over seeds after each seed's last epoch; ``test_accuracy_sd_percent`` is the sample
-    standard deviation over seeds (NaN for one). Costs are those of the run's chip and delivery: counts and joules per
-    sample (a step's over its samples), ``seconds_per_epoch`` of the simulated training, joules and seconds until the
-    target accuracy (NaN: never reached). ``border_`` is what crosses from chip to chip, out of all bit-hops and all
-    energy: 0 on one chip, NaN in runs that did not tell it apart. Columns with ``error_`` are the error phase alone,
-    without static power; they contain the transport of new weights of a mirrored rule, which ``transport_`` shows
-    apart.
+    standard deviation over seeds (NaN for one). ``published_`` columns are there where the recipe is a known one.
+    Costs are those of the run's chip and delivery: counts and joules per sample (a step's over its samples),
+    ``seconds_per_epoch`` of the simulated training, joules and seconds until the target accuracy (NaN: never
+    reached). ``border_`` is what crosses from chip to chip, out of all bit-hops and all energy: 0 on one chip, NaN in
+    runs that did not tell it apart. Columns with ``error_`` are the error phase alone, without static power; they
+    contain the transport of new weights of a mirrored rule, which ``transport_`` shows apart.
     ``values_needed_per_neuron`` lists, by hidden layer, the values that one neuron needs for its error of one sample.
     ``waiting_messages_most`` is the most messages that waited in the network at once.
 
@@ -62,6 +62,7 @@ def _row(results: Results, rule: str) -> dict[str, Any]:
         "optimizer": results.setting("optimizer", rule),
         "learning_rate": results.setting("lr", rule),
         **_accuracy(results, rule),
+        **_published(results, rule),
         **_whole_step(results, rule),
         **_per_epoch(results, rule),
         "epochs_to_target": target["epochs"],
@@ -87,6 +88,15 @@ def _accuracy(results: Results, rule: str) -> dict[str, Any]:
         "train_loss": last["train_loss"].mean(),
         "test_loss": last["test_loss"].mean(),
     }
+
+
+def _published(results: Results, rule: str) -> dict[str, Any]:
+    """What was published of this rule under the same recipe, where anything was."""
+    found = results.published
+    if not found:
+        return {}
+    mine = found.get(rule, {})
+    return {f"published_{name}": mine.get(name) for name in ("test_accuracy_percent", "epochs", "source")}
 
 
 def _whole_step(results: Results, rule: str) -> dict[str, float]:

@@ -90,6 +90,7 @@ def caption(history: pd.DataFrame, costs: pd.DataFrame, summary: Mapping[str, An
         "target are of the whole training until then.",
         *_borders(results),
         *_spread(table),
+        *_published(results),
         "Energy holds static power except in the error phase by itself; what is not described is not in it.",
         *_mirrors(results, table),
         *_target(results),
@@ -174,6 +175,15 @@ def _target(results: Results) -> list[str]:
     ]
 
 
+def _published(results: Results) -> list[str]:
+    """Where published figures are from, and how long was trained for them and here."""
+    epochs = _epochs(int(results.history["epoch"].max()))
+    told: dict[str, list[str]] = {}
+    for rule, row in results.published.items():
+        told.setdefault(f"{row['source']}, after {_epochs(int(row['epochs']))}", []).append(rule)
+    return [f"Published: {', '.join(rules)}: {source}; ours after {epochs}." for source, rules in told.items()]
+
+
 def _percent(share: float) -> str:
     return f"{100 * share:g} %"
 
@@ -234,6 +244,7 @@ def _learning_columns(results: Results) -> list[Column]:
     columns: list[Column] = [
         ("rule", lambda row: str(row["rule"])),
         *(_ACCURACY if classes else _LOSS),
+        *(_PUBLISHED if results.published else ()),
         ("\nMACs", _shown("macs_per_sample", "")),
         ("memory\naccesses", _shown("memory_accesses_per_sample", "")),
         ("\nbit-hops", _shown("bit_hops_per_sample", "")),
@@ -333,6 +344,7 @@ _LOSS: tuple[Column, ...] = (
     ("train\nloss", lambda row: _fixed(row["train_loss"], 4)),
 )
 """What stands for the accuracy where there are no classes."""
+_PUBLISHED: tuple[Column, ...] = (("published\ntest %", lambda row: _fixed(row["published_test_accuracy_percent"])),)
 _BORDERS: tuple[Column, ...] = (
     ("border\nbit-hops", _shown("border_bit_hops_per_sample", "")),
     ("border\nenergy", _shown("border_joules_per_sample", "joules")),
