@@ -56,8 +56,8 @@ def update_error_reads(ledger: Ledger, taps: int) -> int:
     return int(ledger.groups(taps)) if ledger.layout.chip.core.dataflow in ("output", "weight") else 1
 
 
-def unfinished_sums(ledger: Ledger, sums: int, terms: int) -> Counts:
-    """Reads and writes of sums before they are complete, of products of so many terms."""
+def unfinished_sums(ledger: Ledger, sums: int, terms: IntArray | int) -> Counts:
+    """Reads and writes of sums before they are complete, of products of so many terms, each with as many ``sums``."""
     times = _folds_but_one(ledger, terms)
     return {("neuron_reads", "accumulator"): times * sums, ("neuron_writes", "accumulator"): times * sums}
 
@@ -65,15 +65,14 @@ def unfinished_sums(ledger: Ledger, sums: int, terms: int) -> Counts:
 def unfinished_gradients(ledger: Ledger, layer: int) -> Counts:
     """Reads and writes of gradients within a microbatch, whose positions are the terms of an update."""
     positions = maps.lengths(maps.own_map_rows(ledger.layout, layer)) * ledger.layout.shape(layer).map.columns
-    times = sum(
-        repeats * _folds_but_one(ledger, samples * int(each)) for samples, repeats in ledger.sizes for each in positions
-    )
+    times = sum(repeats * _folds_but_one(ledger, samples * positions) for samples, repeats in ledger.sizes)
     values = times * ledger.layout.shape(layer).weights
     return {("gradient_reads", "accumulator"): values, ("gradient_writes", "accumulator"): values}
 
 
-def _folds_but_one(ledger: Ledger, terms: int) -> int:
+def _folds_but_one(ledger: Ledger, terms: IntArray | int) -> int:
+    """Sum over products of their folds of terms, without the last of each."""
     core = ledger.layout.chip.core
-    if terms == 0 or core.dataflow in ("lanes", "output"):
+    if core.dataflow in ("lanes", "output"):
         return 0
-    return (terms - 1) // core.lanes[0]
+    return int(((np.maximum(terms, 1) - 1) // core.lanes[0]).sum())

@@ -114,8 +114,8 @@ def _book_partial_sums(ledger: Ledger, layer: int) -> None:
     }
     ledger.add("error", layer, counts | _magnitudes(ledger, values) | ledger.channel(layer, "product"))
     per_slice = int(maps.lengths(needed).sum()) * row
-    for terms in np.diff(layout.cut(layer + 1).channel_starts).tolist():
-        ledger.add("error", layer, arrays.unfinished_sums(ledger, N * per_slice, terms))
+    terms = np.diff(layout.cut(layer + 1).channel_starts)
+    ledger.add("error", layer, arrays.unfinished_sums(ledger, N * per_slice, terms))
 
 
 def _magnitudes(ledger: Ledger, values: int) -> Counts:
