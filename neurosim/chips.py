@@ -27,6 +27,7 @@ from neurosim.descriptions import (
     whole,
 )
 from neurosim.errors import DescriptionError, nearest_guess
+from neurosim.explanations import shown
 from neurosim.sources import assumed_numbers, covers, flat_sources, number_paths
 
 MOST_CORES = 2**20
@@ -104,12 +105,16 @@ class PhaseRates(Description):
     elementwise_per_cycle: PositiveCount | None = None
 
 
+Dataflow = Literal["lanes", "output", "weight", "input"]
+"""How a product meets the MACs: lanes that are fed side by side, or a systolic array and which matrix stays in it."""
+
+
 class Core(Description):
-    """MAC lanes [R, C] with their accumulators, and the two memories beside them."""
+    """MAC lanes [R, C] with their accumulators, or a systolic array of R rows and C columns, and two memories."""
 
     lanes: tuple[LaneCount, LaneCount]
     accumulators_per_lane: LaneCount
-    systolic: bool = False
+    dataflow: Dataflow = "lanes"
     pipeline_cycles: Count = 0
     elementwise_per_cycle: PositiveCount
     generate_per_cycle: PositiveCount
@@ -121,6 +126,30 @@ class Core(Description):
     forward: PhaseRates = PhaseRates()
     error: PhaseRates = PhaseRates()
     update: PhaseRates = PhaseRates()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tells_of_systolic(cls, data: Any) -> Any:
+        if isinstance(data, Mapping) and "systolic" in data:
+            raise ValueError(
+                f'systolic: {shown(data["systolic"])}: has become dataflow: write dataflow = "output", "weight" or '
+                '"input" for what stays in a systolic array, and "lanes" for none'
+            )
+        return data
+
+    @model_validator(mode="after")
+    def _one_sum_in_each_place_of_an_array(self) -> Core:
+        if self.systolic and self.accumulators_per_lane > 1:
+            raise ValueError(
+                f"accumulators_per_lane: {self.accumulators_per_lane}: must be 1 where dataflow = '{self.dataflow}', "
+                "as a place of a systolic array has one sum; set it to 1 first, or dataflow to 'lanes'"
+            )
+        return self
+
+    @property
+    def systolic(self) -> bool:
+        """Whether the lanes are the places of a systolic array."""
+        return self.dataflow != "lanes"
 
 
 class LinkRates(Description):

@@ -36,7 +36,7 @@ def duration_cycles(case: Case, task: Task) -> int:
         task.mac_cycles,
         -(-words["neuron"] // core.neuron_memory.words_per_cycle),
         -(-words["synapse"] // core.synapse_memory.words_per_cycle),
-        -(-task.counts["elementwise_ops", ""] // rate),
+        -(-(task.counts["elementwise_ops", ""] + task.gathered_macs) // rate),
         -(-generated // core.generate_per_cycle),
     )
     crossing = 0  # bounds a task from outside its pipeline

@@ -22,8 +22,8 @@ def write(folder, text):
     return path
 
 
-def test_there_are_four_machines_to_start_from():
-    assert {"tiny", "mesh64", "mesh1024", "von_neumann"} <= set(chip_names())
+def test_there_are_five_machines_to_start_from():
+    assert {"tiny", "mesh64", "mesh1024", "von_neumann", "tpu_like"} <= set(chip_names())
 
 
 @pytest.mark.parametrize("name", chip_names())

@@ -231,7 +231,7 @@ def improvements(draw: st.DrawFn, chip: Chip) -> Chip:
 def improved_cases(draw: st.DrawFn) -> tuple[Pipeline, Pipeline]:
     """Draw a case on a chip without skew, and the same on a better one."""
     case = draw(cases() | cases(chip=channel_chips()))
-    chip = case.chip.model_copy(update={"core": case.chip.core.model_copy(update={"systolic": False})})
+    chip = case.chip.model_copy(update={"core": case.chip.core.model_copy(update={"dataflow": "lanes"})})
     return Pipeline(replace(case, chip=chip)), Pipeline(replace(case, chip=draw(improvements(chip))))
 
 

@@ -22,7 +22,7 @@ WITHOUT_UNIT = {
         "channel",
         "sources",
         "lanes",
-        "systolic",
+        "dataflow",
     ),
     *(
         "neuron_memory",

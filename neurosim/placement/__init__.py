@@ -167,7 +167,9 @@ def _choose_microbatch(stored: Sequence[CoreBits], chip: Chip, recipe: Recipe) -
                 f"step is not cut; use 'auto' or the batch of {recipe.batch_size}"
             )
         return recipe.batch_size
-    most = min(recipe.batch_size, chip.core.lanes[0] * chip.core.accumulators_per_lane)
+    # An array takes any number of samples, fold by fold; lanes as many as they have sums for.
+    held = recipe.batch_size if chip.core.systolic else chip.core.lanes[0] * chip.core.accumulators_per_lane
+    most = min(recipe.batch_size, held)
     if recipe.microbatch != "auto":
         return _check_microbatch(recipe.microbatch, most, stored)
 
