@@ -35,6 +35,7 @@ MOST_CORES = 2**20
 BitWidth = Annotated[int, BeforeValidator(whole), Field(ge=1, le=1024)]
 FlitBits = Annotated[int, BeforeValidator(whole), Field(ge=1, le=2**20)]
 LaneCount = Annotated[int, BeforeValidator(whole), Field(ge=1, le=2**20)]
+LaneCycles = Annotated[int, BeforeValidator(whole), Field(ge=1, le=2**15 - 1)]
 HopCycles = Annotated[int, BeforeValidator(whole), Field(ge=1, le=2**15 - 1)]
 HeaderFlits = Annotated[int, BeforeValidator(whole), Field(ge=0, le=1024)]
 
@@ -100,18 +101,26 @@ class PhaseRates(Description):
     """What one phase does at another price or rate than the core's own; None keeps the core's."""
 
     mac_pj: Amount | None = None
+    mac_cycles: LaneCycles | None = None
     elementwise_pj: Amount | None = None
     elementwise_per_cycle: PositiveCount | None = None
+    elementwise_cycles: LaneCycles | None = None
 
 
 class Core(Description):
-    """MAC lanes [R, C] with their accumulators, and the two memories beside them."""
+    """MAC lanes [R, C] with their accumulators, and the two memories beside them.
+
+    A lane takes ``mac_cycles`` for a MAC, and ``elementwise_per_cycle`` operations take ``elementwise_cycles``: more
+    than one where a clock keeps the books of a chip that has none.
+    """
 
     lanes: tuple[LaneCount, LaneCount]
     accumulators_per_lane: LaneCount
     systolic: bool = False
     pipeline_cycles: Count = 0
+    mac_cycles: LaneCycles = 1
     elementwise_per_cycle: PositiveCount
+    elementwise_cycles: LaneCycles = 1
     generate_per_cycle: PositiveCount
     mac_pj: Amount
     elementwise_pj: Amount
@@ -147,6 +156,7 @@ class Noc(Description):
     port_cycles: Count = 1
     link_pj_per_flit: Amount
     router_pj_per_flit: Amount
+    injection_pj_per_flit: Amount = 0.0
     east: LinkRates = LinkRates()
     west: LinkRates = LinkRates()
     north: LinkRates = LinkRates()
