@@ -36,6 +36,7 @@ MOST_CORES = 2**20
 BitWidth = Annotated[int, BeforeValidator(whole), Field(ge=1, le=1024)]
 FlitBits = Annotated[int, BeforeValidator(whole), Field(ge=1, le=2**20)]
 LaneCount = Annotated[int, BeforeValidator(whole), Field(ge=1, le=2**20)]
+LaneCycles = Annotated[int, BeforeValidator(whole), Field(ge=1, le=2**15 - 1)]
 HopCycles = Annotated[int, BeforeValidator(whole), Field(ge=1, le=2**15 - 1)]
 HeaderFlits = Annotated[int, BeforeValidator(whole), Field(ge=0, le=1024)]
 
@@ -101,8 +102,10 @@ class PhaseRates(Description):
     """What one phase does at another price or rate than the core's own; None keeps the core's."""
 
     mac_pj: Amount | None = None
+    mac_cycles: LaneCycles | None = None
     elementwise_pj: Amount | None = None
     elementwise_per_cycle: PositiveCount | None = None
+    elementwise_cycles: LaneCycles | None = None
 
 
 Dataflow = Literal["lanes", "output", "weight", "input"]
@@ -110,13 +113,19 @@ Dataflow = Literal["lanes", "output", "weight", "input"]
 
 
 class Core(Description):
-    """MAC lanes [R, C] with their accumulators, or a systolic array of R rows and C columns, and two memories."""
+    """MAC lanes [R, C] with their accumulators, or a systolic array of R rows and C columns, and two memories.
+
+    A lane takes ``mac_cycles`` for a MAC, and ``elementwise_per_cycle`` operations take ``elementwise_cycles``: more
+    than one where a clock keeps the books of a chip that has none.
+    """
 
     lanes: tuple[LaneCount, LaneCount]
     accumulators_per_lane: LaneCount
     dataflow: Dataflow = "lanes"
     pipeline_cycles: Count = 0
+    mac_cycles: LaneCycles = 1
     elementwise_per_cycle: PositiveCount
+    elementwise_cycles: LaneCycles = 1
     generate_per_cycle: PositiveCount
     mac_pj: Amount
     elementwise_pj: Amount
@@ -176,6 +185,7 @@ class Noc(Description):
     port_cycles: Count = 1
     link_pj_per_flit: Amount
     router_pj_per_flit: Amount
+    injection_pj_per_flit: Amount = 0.0
     east: LinkRates = LinkRates()
     west: LinkRates = LinkRates()
     north: LinkRates = LinkRates()

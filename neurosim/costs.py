@@ -133,7 +133,8 @@ def _place_pj(facts: Facts, chip: Chip, row: int, memories_pj: tuple[float, floa
         *memories_pj,
         links,
         borders,
-        table.count("flit_routers", here) * chip.noc.router_pj_per_flit,
+        table.count("flit_routers", here) * chip.noc.router_pj_per_flit
+        + table.count("flits", here) * chip.noc.injection_pj_per_flit,
         table.count("offchip_bits", here) * chip.io.offchip_pj_per_bit,
         table.count("channel_bits", here) * channel_pj,
     ]

@@ -103,10 +103,13 @@ def chips(draw: st.DrawFn) -> Chip:
     core = {
         "pipeline_cycles": draw(st.integers(0, 3)),
         "dataflow": dataflow,
+        "mac_cycles": draw(small),
         "elementwise_per_cycle": draw(small),
+        "elementwise_cycles": draw(small),
         "generate_per_cycle": draw(small),
         "neuron_memory": tiny_chip().core.neuron_memory.model_copy(update=memory),
-        "error": PhaseRates(elementwise_per_cycle=draw(st.none() | small)),
+        "error": PhaseRates(elementwise_per_cycle=draw(st.none() | small), elementwise_cycles=draw(st.none() | small)),
+        "update": PhaseRates(mac_cycles=draw(st.none() | small)),
     }
     noc = {
         "cores_per_router": draw(st.integers(1, 2)),

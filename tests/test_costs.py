@@ -24,7 +24,13 @@ def costs() -> Costs:
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("clock_mhz", "250"), ("core.mac_pj", "3.6"), ("noc.router_pj_per_flit", "9"), ("static_w_chip", "2")],
+    [
+        ("clock_mhz", "250"),
+        ("core.mac_pj", "3.6"),
+        ("noc.router_pj_per_flit", "9"),
+        ("noc.injection_pj_per_flit", "9"),
+        ("static_w_chip", "2"),
+    ],
 )
 def test_counts_are_priced_again_with_other_energies_powers_and_clock(costs: Costs, key: str, value: str) -> None:
     chip = override(load_chip("mesh64"), key, value)
@@ -51,6 +57,24 @@ def test_counts_are_not_priced_on_a_chip_that_would_count_otherwise(
     for facts in (trace_from_arrays(costs.trace.as_arrays()), costs.analysis):
         with pytest.raises(SimulationError, match=rf"^mesh64\.{key}: .+ were made with {old};"):
             price(facts, chip)
+
+
+def test_making_a_message_costs_what_a_chip_says_for_each_flit(costs: Costs) -> None:
+    assert costs.trace is not None
+    chip = override(load_chip("mesh64"), "noc.injection_pj_per_flit", "100")
+    more = price(costs.trace, chip).energy_pj["router"] - costs.energy_pj["router"]
+    assert more == pytest.approx(100 * costs.counts["flits"])
+
+
+def test_slower_lanes_take_as_many_times_the_cycles(costs: Costs) -> None:
+    chip = override(load_chip("mesh64"), "core.pipeline_cycles", "0")
+    slow = override(override(chip, "core.mac_cycles", "1000"), "core.update.mac_cycles", "3000")
+    one, many = (cost("12-9-5", rule="dfa", batch_size=6, chip=each).plan.tasks for each in (chip, slow))
+    for group, times in (("forward", 1000), ("update", 3000)):
+        tasks = next(each for each in one.groups if each.kind == group)
+        rows = slice(tasks.first, tasks.first + tasks.count)
+        before, after = (plan.work(costs.plan.microbatches()[0]) for plan in (one, many))
+        assert (after.durations[rows] == times * before.resource_cycles[rows, 0]).all()
 
 
 def test_a_machine_behind_a_channel_is_not_one_without() -> None:

@@ -210,8 +210,9 @@ def _resource_cycles(layout: Layout, phase: str, counts: IntArray, mac_cycles: I
     core, channel = layout.chip.core, layout.chip.channel
     columns = {name: i for i, name in enumerate(RESOURCES)}
     cycles = np.zeros((len(counts), len(RESOURCES)), dtype=np.int64)
-    cycles[:, columns["macs"]] = mac_cycles
-    cycles[:, columns["elementwise"]] = -(-total(counts, "elementwise_ops") // _elementwise_per_cycle(layout, phase))
+    cycles[:, columns["macs"]] = mac_cycles * _rate(layout, phase, "mac_cycles")
+    turns = -(-total(counts, "elementwise_ops") // _rate(layout, phase, "elementwise_per_cycle"))
+    cycles[:, columns["elementwise"]] = turns * _rate(layout, phase, "elementwise_cycles")
     drawn = sum(total(counts, name) for name in ("feedback_generated", "feedback_index_generated", "dropout_generated"))
     cycles[:, columns["generate"]] = -(-np.asarray(drawn) // core.generate_per_cycle)
     for name in ("neuron_memory", "synapse_memory"):
@@ -224,10 +225,11 @@ def _resource_cycles(layout: Layout, phase: str, counts: IntArray, mac_cycles: I
     return cycles
 
 
-def _elementwise_per_cycle(layout: Layout, phase: str) -> int:
+def _rate(layout: Layout, phase: str, name: str) -> int:
+    """Return a number of the core, or of a phase where that has its own."""
     core = layout.chip.core
-    own = getattr(core, phase).elementwise_per_cycle if phase != "io" else None
-    return core.elementwise_per_cycle if own is None else int(own)
+    own = getattr(getattr(core, phase), name) if phase != "io" else None
+    return int(getattr(core, name) if own is None else own)
 
 
 def _io_bits(layout: Layout, batch: Microbatch) -> IntArray:
