@@ -26,7 +26,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Per = Literal["sample", "step", "epoch"]
-Fidelity = Literal["analytic", "event"]
+Fidelity = Literal["analytic", "event", "flit"]
+SIMULATED_LEVELS: dict[Fidelity, tuple[Literal["event", "flit"], ...]] = {
+    "analytic": (),
+    "event": ("event",),
+    "flit": ("event", "flit"),  # the one beside the other says how far the event level is off
+}
 DEFAULT_EPOCH_SAMPLES = 60000
 MOST_SAMPLES = 10**12
 
@@ -37,6 +42,7 @@ class Costs:
 
     ``per`` "sample" divides a step by its samples. ``trace`` is None where only closed forms were asked for
     (``fidelity = "analytic"``): then seconds and static energy are those of the bound, and makespan_cycles is None.
+    ``event_trace`` is the event level's, beside a ``trace`` of the flit level (``fidelity = "flit"``).
     """
 
     network: Network
@@ -49,6 +55,7 @@ class Costs:
     analysis: Analysis
     trace: Trace | None
     prices: Prices
+    event_trace: Trace | None = None
 
     def __repr__(self) -> str:
         what = f"{self.network.name} under {self.rule.name} on {self.chip.name}, per {self.per}"
@@ -70,6 +77,24 @@ class Costs:
     def makespan_cycles(self) -> int | float | None:
         """Simulated cycles; None where nothing was simulated."""
         return None if self.trace is None else self._share(self.trace.makespan_cycles)
+
+    @property
+    def fidelity(self) -> str:
+        """The level of the times: analytic, event or flit."""
+        return "analytic" if self.trace is None else self.trace.network
+
+    @property
+    def event_makespan_cycles(self) -> int | float | None:
+        """Simulated cycles of the event level; None where nothing was simulated."""
+        trace = self.trace if self.event_trace is None else self.event_trace
+        return None if trace is None else self._share(trace.makespan_cycles)
+
+    @property
+    def event_error_percent(self) -> float | None:
+        """By how much the event level's makespan is off from the flit level's; None where that was not simulated."""
+        if self.trace is None or self.event_trace is None:
+            return None
+        return 100 * (self.event_trace.makespan_cycles / self.trace.makespan_cycles - 1)
 
     @property
     def bound_cycles(self) -> int | float:
@@ -138,10 +163,12 @@ class Costs:
             "chip": self.chip.name,
             "batch_size": recipe.batch_size,
             "samples": self.prices.samples,
-            "fidelity": "analytic" if self.trace is None else "event",
+            "fidelity": self.fidelity,
             "counts": self.counts,
             "phases": self.phases,
             "makespan_cycles": self.makespan_cycles,
+            "event_makespan_cycles": self.event_makespan_cycles,
+            "event_error_percent": self.event_error_percent,
             "bound_cycles": self.bound_cycles,
             "seconds": self.seconds,
             "energy_pj": self.energy_pj,
@@ -207,6 +234,8 @@ class Costs:
         if self.trace is not None:
             whole.insert(0, ("makespan_cycles", "cycle", self.makespan_cycles))
             whole.append(("waiting_messages_most", "count", self.trace.waiting_messages_most))
+        if self.event_trace is not None:
+            whole.insert(1, ("event_makespan_cycles", "cycle", self.event_makespan_cycles))
         rows += [("all", 0, name, unit, value) for name, unit, value in whole]
         for phase, resources in self._critical_path().items():
             rows += [(phase, 0, f"critical_path_{name}_cycles", "cycle", value) for name, value in resources.items()]
@@ -232,7 +261,8 @@ def cost(
     """Return what training ``network`` costs per sample, step or epoch.
 
     ``settings`` are fields of the recipe (``batch_size=200``, ``delivery="unicast"``). ``samples`` is the length of an
-    epoch (default 60000). ``fidelity`` "event" simulates; "analytic" takes counts and the bound in closed form.
+    epoch (default 60000). ``fidelity`` "event" simulates messages, "flit" also every flit in the routers' buffers;
+    "analytic" takes counts and the bound in closed form.
     ``forward_only`` is inference on a network that is placed, with room, for training.
 
     Raises:
@@ -270,11 +300,26 @@ def cost_placed(
     total = int(samples or DEFAULT_EPOCH_SAMPLES) if per == "epoch" else recipe.batch_size
     plan = schedule(network, rule, placement, recipe, forward_only=forward_only)
     analysis = analyse(network, rule, placement, recipe, samples=total, forward_only=forward_only)
-    trace = simulate(plan, placement.chip, samples=total, log_rows=log_rows) if fidelity == "event" else None
-    if trace is not None:
+    traces = [
+        simulate(plan, placement.chip, samples=total, log_rows=log_rows, network=level)
+        for level in SIMULATED_LEVELS[fidelity]
+    ]
+    for trace in traces:
         check_agreement(trace, analysis)
-    prices = price(analysis if trace is None else trace, placement.chip)
-    return Costs(network, rule, placement.chip, recipe, placement, plan, per, analysis, trace, prices)
+    prices = price(traces[-1] if traces else analysis, placement.chip)
+    return Costs(
+        network,
+        rule,
+        placement.chip,
+        recipe,
+        placement,
+        plan,
+        per,
+        analysis,
+        trace=traces[-1] if traces else None,
+        prices=prices,
+        event_trace=traces[0] if fidelity == "flit" else None,
+    )
 
 
 def check_agreement(trace: Trace, analysis: Analysis) -> None:

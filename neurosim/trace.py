@@ -123,7 +123,7 @@ class Trace:
     [cores, CORE_STATES]; ``link_busy_cycles`` and ``link_flits`` [links]; ``critical_path`` cycles by (phase,
     resource); ``waiting_messages_most`` the high-water mark of messages that waited for a link. ``deliveries`` holds
     single ones by DELIVERY_COLUMNS, those of a timeline up to a limit; cycles are those of the timeline, io ports are
-    numbered from the chip's cores on.
+    numbered from the chip's cores on. ``network`` is the level at which messages moved, "event" or "flit".
     """
 
     counts: CountTable
@@ -145,6 +145,7 @@ class Trace:
     waiting_messages_most: int
     timelines: tuple[Timeline, ...]
     deliveries: dict[str, IntArray]
+    network: str = "event"
 
     def as_arrays(self) -> dict[str, NDArray[Any]]:
         """Return the facts as named arrays, for an .npz file; ``trace_from_arrays`` reads them again.
@@ -176,6 +177,7 @@ class Trace:
             "critical_path": np.array([f"{phase} {resource}" for phase, resource in self.critical_path]),
             "critical_path_cycles": np.array(list(self.critical_path.values()), dtype=np.int64),
             "timelines": np.array(len(self.timelines)),
+            "network": np.array(self.network),
         }
         arrays |= {name: np.array(getattr(self, name), dtype=np.int64) for name in _SCALARS}
         for column in fields(GroupFacts):
@@ -216,6 +218,7 @@ def trace_from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Trace:
             structure=dict(zip(arrays["structure"].tolist(), arrays["structure_values"].tolist(), strict=True)),
             groups=tuple(_rows_of(GroupFacts, "group", arrays)),
             deliveries={name: arrays[f"delivery_{name}"] for name in DELIVERY_COLUMNS},
+            network=str(arrays["network"]) if "network" in arrays else "event",  # written since there are two
             timelines=tuple(_timeline_of(arrays, number) for number in range(int(arrays["timelines"]))),
             **{name: int(arrays[name]) for name in _SCALARS},
         )
