@@ -23,6 +23,7 @@ WITHOUT_UNIT = {
         "lanes",
         "systolic",
     ),
+    *("router", "virtual_channels"),
     *("neuron_memory", "synapse_memory", "forward", "error", "update", "topology", "east", "west", "north", "south"),
     *("ports", "behind", "reuse", "batch_size", "loss", "reduction", "targets", "optimizer", "lr", "momentum", "beta1"),
     *("beta2", "rms_decay", "epsilon", "weight_decay", "clip_value", "clip_norm", "lr_schedule", "lr_step_factor"),
