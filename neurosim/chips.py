@@ -38,6 +38,9 @@ FlitBits = Annotated[int, BeforeValidator(whole), Field(ge=1, le=2**20)]
 LaneCount = Annotated[int, BeforeValidator(whole), Field(ge=1, le=2**20)]
 LaneCycles = Annotated[int, BeforeValidator(whole), Field(ge=1, le=2**15 - 1)]
 HopCycles = Annotated[int, BeforeValidator(whole), Field(ge=1, le=2**15 - 1)]
+RouterCycles = Annotated[int, BeforeValidator(whole), Field(ge=0, le=1024)]
+BufferFlits = Annotated[int, BeforeValidator(whole), Field(ge=1, le=2**16)]
+VirtualChannels = Annotated[int, BeforeValidator(whole), Field(ge=1, le=62)]
 HeaderFlits = Annotated[int, BeforeValidator(whole), Field(ge=0, le=1024)]
 
 
@@ -172,6 +175,19 @@ class LinkRates(Description):
     link_pj_per_flit: Amount | None = None
 
 
+class Router(Description):
+    """The routers of fidelity ``flit``: input-queued, with virtual channels; the other fidelities do not look at it.
+
+    A hop is the routing delay, a cycle each for output channel, switch and crossbar, and the link.
+    """
+
+    virtual_channels: VirtualChannels = 4
+    vc_buffer_flits: BufferFlits = 8
+    routing_delay_cycles: RouterCycles = 1
+    credit_delay_cycles: RouterCycles = 1
+    multicast_packet_flits: BufferFlits = 8
+
+
 class Noc(Description):
     """The network on chip: a mesh of routers with dimension-order (x, then y) routes."""
 
@@ -186,6 +202,7 @@ class Noc(Description):
     link_pj_per_flit: Amount
     router_pj_per_flit: Amount
     injection_pj_per_flit: Amount = 0.0
+    router: Router = Router()
     east: LinkRates = LinkRates()
     west: LinkRates = LinkRates()
     north: LinkRates = LinkRates()

@@ -131,6 +131,7 @@ class Trace:
     resource), and ``serial_path`` the part of it that more cores would not shorten; ``waiting_messages_most`` the
     high-water mark of messages that waited for a link. ``deliveries`` holds single ones by DELIVERY_COLUMNS, those of a
     timeline up to a limit; cycles are those of the timeline, io ports are numbered from the chip's cores on.
+    ``network`` is the level at which messages moved, "event" or "flit".
     """
 
     counts: CountTable
@@ -153,6 +154,7 @@ class Trace:
     waiting_messages_most: int
     timelines: tuple[Timeline, ...]
     deliveries: dict[str, IntArray]
+    network: str = "event"
 
     def as_arrays(self) -> dict[str, NDArray[Any]]:
         """Return the facts as named arrays, for an .npz file; ``trace_from_arrays`` reads them again.
@@ -182,6 +184,7 @@ class Trace:
             "structure": np.array(list(self.structure)),
             "structure_values": np.array(list(self.structure.values())),
             "timelines": np.array(len(self.timelines)),
+            "network": np.array(self.network),
         }
         arrays |= {name: np.array(getattr(self, name), dtype=np.int64) for name in _SCALARS}
         for name in _PATHS:
@@ -227,6 +230,7 @@ def trace_from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Trace:
             structure=dict(zip(arrays["structure"].tolist(), arrays["structure_values"].tolist(), strict=True)),
             groups=tuple(_rows_of(GroupFacts, "group", arrays)),
             deliveries={name: arrays[f"delivery_{name}"] for name in DELIVERY_COLUMNS},
+            network=str(arrays["network"]) if "network" in arrays else "event",  # written since there are two
             timelines=tuple(_timeline_of(arrays, number) for number in range(int(arrays["timelines"]))),
             **{name: int(arrays[name]) for name in _SCALARS},
         )

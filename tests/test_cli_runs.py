@@ -66,6 +66,17 @@ def test_cost_shows_what_stays_within_chips_and_what_crosses_where_there_are_sev
     assert rows["energy of links between chips"][-2].strip() == human(found["energy_pj"]["border"], "pj")
 
 
+def test_cost_at_the_flit_level_prints_how_far_the_event_level_is_off(capsys):
+    assert run("cost", "--network", "64-32-10", "--rule", "bp", "--fidelity", "flit") == 0
+    assert " % against the flit level's" in capsys.readouterr().out
+    run("cost", "--network", "64-32-10", "--rule", "bp", "--fidelity", "flit", "--json")
+    found = json.loads(capsys.readouterr().out)
+    assert found["fidelity"] == "flit"
+    assert found["event_error_percent"] <= 0
+    assert run("cost", "--network", "4-3-2", "--fidelity", "flit", "--chip", "tiny", "--batch-size", "2") == 2
+    assert "set noc.hop_cycles to 5 or more" in capsys.readouterr().err
+
+
 def test_set_reaches_chip_network_rule_and_recipe(capsys):
     run("cost", "--network", "64-32-10", "--rule", "dfa", "--json", "--set", "chip.noc.flit_bits=32", "--set",
         "layers.1.trainable=false", "--set", "batch_size=8", "--set", "dfa:feedback.storage=generated")  # fmt: skip

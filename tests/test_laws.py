@@ -20,7 +20,8 @@ from neurosim.analytic import analyse
 from neurosim.chips import Chip
 from neurosim.counts import MESSAGE_COUNTS
 from neurosim.engine import simulate
-from neurosim.engine.simulation import Simulation, flits_by_class
+from neurosim.engine.plan_network import flits_by_class
+from neurosim.engine.simulation import Simulation
 from neurosim.rules import RULES
 from neurosim.trace import Trace
 

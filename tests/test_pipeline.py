@@ -230,3 +230,17 @@ def test_closed_forms_keep_no_table_of_layers_by_cores_or_of_all_tasks(rule):
     finally:
         tracemalloc.stop()
     assert peak < 20e6
+
+
+def test_flit_fidelity_says_how_far_the_event_level_is_off(costs):
+    found = cost(NETWORK, rule="dfa", chip="mesh64", batch_size=6, fidelity="flit")
+    assert (found.fidelity, costs.fidelity) == ("flit", "event")
+    assert found.counts == costs.counts
+    assert found.event_makespan_cycles == costs.makespan_cycles == costs.event_makespan_cycles
+    assert found.event_error_percent == pytest.approx(100 * (costs.makespan_cycles / found.makespan_cycles - 1))
+    assert costs.event_error_percent is None
+    assert found.seconds == pytest.approx(costs.seconds * found.makespan_cycles / costs.makespan_cycles)
+    quantities = set(found.frame["quantity"])
+    assert {"makespan_cycles", "event_makespan_cycles"} <= quantities
+    shares = cost(NETWORK, rule="dfa", chip="mesh64", batch_size=6, fidelity="flit", per="sample")
+    assert shares.event_makespan_cycles == found.event_makespan_cycles / 6

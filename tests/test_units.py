@@ -37,6 +37,7 @@ WITHOUT_UNIT = {
         "south",
         "border",
     ),
+    *("router", "virtual_channels"),
     *("ports", "behind", "reuse", "batch_size", "loss", "reduction", "targets", "optimizer", "lr", "momentum", "beta1"),
     *("beta2", "rms_decay", "epsilon", "weight_decay", "clip_value", "clip_norm", "lr_schedule", "lr_step_factor"),
     *("init", "init_scale", "sampling", "seed", "dtype", "microbatch", "delivery", "overlap", "window"),

@@ -20,7 +20,7 @@ def show_cost(
     per: Annotated[str, typer.Option("--per", metavar="WHAT", help="sample, step or epoch.")] = "step",
     samples: Annotated[int | None, typer.Option("--samples", metavar="N", help="Samples of an epoch (60000).")] = None,
     phases: Annotated[str, typer.Option("--phases", metavar="WHICH", help="all, or forward (inference).")] = "all",
-    fidelity: Annotated[str, typer.Option("--fidelity", metavar="LEVEL", help="event or analytic.")] = "event",
+    fidelity: Annotated[str, typer.Option("--fidelity", metavar="LEVEL", help="event, flit or analytic.")] = "event",
     batch_size: o.BatchSizeOption = None,
     optimizer: o.OptimizerOption = "",
     activation: o.ActivationOption = "",
@@ -64,7 +64,7 @@ def show_cost(
     machine = found.chip(load_chip(chip))
     recipe = o.make_recipe(found)
     recipe = recipe.model_copy(update=found.recipe_of_rule(chosen.name, recipe))
-    if fidelity == "event":
+    if fidelity in ("event", "flit"):
         announce_compilation()
     from neurosim.pipeline import cost
 
@@ -124,6 +124,11 @@ def print_costs(costs: Costs) -> None:
     cycles = "not simulated" if costs.makespan_cycles is None else f"{costs.makespan_cycles:,.0f}"
     time = f"{'at least ' if costs.trace is None else ''}{human(costs.seconds, 'seconds')}"
     print(f"makespan_cycles {cycles}, bound_cycles {costs.bound_cycles:,.0f}, time {time}")
+    if costs.event_error_percent is not None:
+        print(
+            f"makespan_cycles at the event level {costs.event_makespan_cycles:,.0f}: "
+            f"{costs.event_error_percent:+.2f} % against the flit level's"
+        )
     unused = costs.chip.cores - costs.placement.cores_used
     if unused:
         print(f"{unused} of {costs.chip.cores} cores are not used")

@@ -113,12 +113,12 @@ class NetworkState:
         words = -(-links // 64)
         self._clock, self._sent = clock, 0
         self._workspace = Workspace(
-            links=_links(grid),
-            pool=_aligned(0, layout.RECORD),
+            links=idle_links(grid),
+            pool=aligned(0, layout.RECORD),
             ranges=np.zeros(0, dtype=layout.RANGE),
-            messages=_templates(grid, messages, sets),
+            messages=templates(grid, messages, sets),
             flits=np.ascontiguousarray(messages.flits_by_class, dtype=np.int64),
-            spans=_spans(sets),
+            spans=spans(sets),
             member=np.ascontiguousarray(sets.member),
             target_start=np.ascontiguousarray(targets.start, dtype=np.int64),
             targets=np.stack([targets.task, targets.slot_offset], axis=1).astype(np.int32),
@@ -291,9 +291,9 @@ class NetworkState:
         workspace, clock = self._workspace, self._clock
         if clock[layout.FREE_RECORDS] < self._margin:
             old = workspace.pool
-            pool = _aligned(max(2 * old.size, old.size + self._margin, FIRST_RECORDS), layout.RECORD)
+            pool = aligned(max(2 * old.size, old.size + self._margin, FIRST_RECORDS), layout.RECORD)
             pool[: old.size] = old
-            _chain(pool, old.size, int(clock[layout.FREE_RECORD]))
+            chain(pool, old.size, int(clock[layout.FREE_RECORD]))
             clock[layout.FREE_RECORD] = old.size
             clock[layout.FREE_RECORDS] += pool.size - old.size
             self._replace(pool=pool)
@@ -311,19 +311,19 @@ class NetworkState:
         old = self._workspace.ranges
         ranges = np.zeros(2 * old.size + self._workspace.sends.shape[0], dtype=layout.RANGE)
         ranges[: old.size] = old
-        _chain(ranges, old.size, int(self._clock[layout.FREE_RANGE]))
+        chain(ranges, old.size, int(self._clock[layout.FREE_RANGE]))
         self._clock[layout.FREE_RANGE] = old.size
         self._clock[layout.FREE_RANGES] += ranges.size - old.size
         self._replace(ranges=ranges)
 
 
-def _chain(rows: Records, start: int, behind: int) -> None:
+def chain(rows: Records, start: int, behind: int) -> None:
     """Link the rows from ``start`` on to a free list that ends in ``behind``."""
     rows["next"][start:] = np.arange(start + 1, rows.size + 1)
     rows["next"][-1] = behind
 
 
-def _aligned(size: int, dtype: np.dtype[np.void]) -> Records:
+def aligned(size: int, dtype: np.dtype[np.void]) -> Records:
     """Zeros whose rows do not straddle lines of the cache."""
     raw = np.zeros(size * dtype.itemsize + 64, dtype=np.uint8)
     skip = -raw.ctypes.data % 64
@@ -351,10 +351,10 @@ def _check_bounds(grid: Grid, messages: Messages, targets: Targets, slots: int) 
         raise SimulationError("hop_cycles and flits must be at least 1, and an input cannot lie in an earlier slot")
 
 
-def _links(grid: Grid) -> Records:
+def idle_links(grid: Grid) -> Records:
     """Idle links, each with the router it leads to."""
     per_router, stride = grid.cores_per_router, 2 * grid.cores_per_router + 5
-    links = _aligned(grid.hop_cycles.size, layout.LINK)
+    links = aligned(grid.hop_cycles.size, layout.LINK)
     router, slot = np.divmod(np.arange(links.size), stride)
     y, x = np.divmod(router, grid.columns)
     direction = slot - per_router
@@ -369,7 +369,7 @@ def _links(grid: Grid) -> Records:
     return links
 
 
-def _templates(grid: Grid, messages: Messages, sets: Sets) -> Records:
+def templates(grid: Grid, messages: Messages, sets: Sets) -> Records:
     """One row per message and one more, whose deliveries_before closes the sums."""
     per_router, stride = grid.cores_per_router, 2 * grid.cores_per_router + 5
     rows = np.zeros(messages.injection.size + 1, dtype=layout.MESSAGE)
@@ -392,7 +392,7 @@ def _templates(grid: Grid, messages: Messages, sets: Sets) -> Records:
     return rows
 
 
-def _spans(sets: Sets) -> NDArray[np.int32]:
+def spans(sets: Sets) -> NDArray[np.int32]:
     """Rows of the members in every column, and last the columns themselves."""
     least = np.concatenate([sets.column_min, sets.x_min[:, None]], axis=1)
     largest = np.concatenate([sets.column_max, sets.x_max[:, None]], axis=1)
