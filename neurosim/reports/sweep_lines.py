@@ -123,7 +123,8 @@ def _rule_line(ax: Axes, rows: pd.DataFrame, results: SweepResults, quantity: Qu
         x, y, color=look.colour, linestyle=look.dashes, marker=look.marker, markersize=5, linewidth=1.4,
         markeredgecolor="white", markeredgewidth=0.5, zorder=3,
     )  # fmt: skip
-    if quantity.ideal and results.x == "cores" and not quantity.relative and not results.weak:
+    same_work = rows["forward_macs"].nunique() == 1
+    if quantity.ideal and results.x == "cores" and not quantity.relative and same_work:
         first = float(x.iloc[0])
         ax.plot(x, [y.iloc[0] * first / at for at in x], color=look.colour, linewidth=0.7, alpha=0.55, zorder=1)
 
@@ -135,8 +136,16 @@ def _reference_lines(ax: Axes, rows: pd.DataFrame, results: SweepResults, quanti
         values = _shown(mine, quantity)
         if len(mine) == 1:
             ax.axhline(values.iloc[0], color=look.colour, linestyle=dashes, linewidth=1.0, alpha=0.8, zorder=1)
-        elif len(mine) and "axis.cores" in mine:
-            ax.plot(mine["axis.cores"], values, color=look.colour, linestyle=dashes, linewidth=1.0, alpha=0.8, zorder=1)
+        elif results.weak and len(mine):
+            ax.plot(
+                _grown(results, mine), values, color=look.colour, linestyle=dashes, linewidth=1.0, alpha=0.8, zorder=1
+            )
+
+
+def _grown(results: SweepResults, references: pd.DataFrame) -> pd.Series:
+    """Return the cores of the chip with which the network of each von Neumann point grew."""
+    chip = results.ran.drop_duplicates("axis.cores").set_index("axis.cores")["cores"]
+    return references["axis.cores"].map(chip)
 
 
 def _rings(ax: Axes, points: pd.DataFrame, results: SweepResults, column: str) -> None:
@@ -154,7 +163,8 @@ def _axes(ax: Axes, points: pd.DataFrame, results: SweepResults, quantity: Quant
     dashed: dict[str, Any] = {"color": "#444444", "linewidth": 0.9, "linestyle": "--", "zorder": 1}
     if quantity.relative and quantity.ideal and results.x == "cores" and not points.empty:
         counts = sorted(points["cores"].unique())
-        ax.plot(counts, [count / counts[0] for count in counts], **dashed)
+        for base in sorted(points["speedup_from"].dropna().unique()):
+            ax.plot(counts, [count / base for count in counts], **dashed)
     if quantity.percent:
         ax.axhline(100, **dashed)
     place = ax.get_subplotspec()
@@ -210,14 +220,20 @@ def _handles(
     ]
     if quantity.ideal and results.x == "cores" and quantity.relative:
         handles.append(_sample("ideal", linestyle="--", linewidth=0.9))
-    elif quantity.ideal and results.x == "cores" and not results.weak:
+    elif quantity.ideal and results.x == "cores" and results.ran["forward_macs"].nunique() == 1:
         handles.append(_sample("ideal", linewidth=0.7))
     for reuse, dashes in () if quantity.relative else _REUSE_DASHES.items():
-        if any(len(_of_reuse(references, reuse, quantity)) for _, _, references in panels):
+        if any(_has_lines(results, references, reuse, quantity) for _, _, references in panels):
             handles.append(_sample(f"von_neumann, reuse {reuse}", linestyle=dashes, linewidth=1.0))
     if quantity.bounds:
         handles += bound_handles([str(b) for _, points, _ in panels for b in points["bound_by"].dropna().unique()])
     return handles
+
+
+def _has_lines(results: SweepResults, references: pd.DataFrame, reuse: str, quantity: Quantity) -> bool:
+    """Whether some rule has a line of the von Neumann machine in a panel: one point, or a network that grew."""
+    found = _of_reuse(references, reuse, quantity)
+    return bool(len(found)) and (results.weak or bool((found["rule"].value_counts() == 1).any()))
 
 
 def _sample(label: str, **style: Any) -> Line2D:
@@ -247,6 +263,8 @@ def _notes(results: SweepResults, quantity: Quantity, panels: Sequence[Panel]) -
         notes.append("The network grows with the cores.")
     if quantity.relative:
         notes.append(_relative_to(results))
+        if results.ran["forward_macs"].nunique() > 1:
+            notes.append("Times are for equal work: times the ratio of the MACs of a forward pass.")
     if results.x == "cores" and results.constant("microbatch") is None:
         notes.append("The microbatch is the largest that fits each point: the table has it.")
     lost = results.table[(results.table["machine"] == "chip") & (results.table["status"] != "ok")]
