@@ -18,6 +18,7 @@ _HOMES = {
     "neurosim.analytic": ("predict_effort",),
     "neurosim.costs": ("price",),
     "neurosim.pipeline": ("cost",),
+    "neurosim.sensitivity": ("vary_assumed",),
     "neurosim.training": ("train",),
     "neurosim.comparisons": ("compare",),
     "neurosim.sweeps": ("sweep",),

@@ -23,6 +23,7 @@ from neurosim.rules import Feedback as Feedback
 from neurosim.rules import Rule as Rule
 from neurosim.rules import load_rule as load_rule
 from neurosim.schedules import schedule as schedule
+from neurosim.sensitivity import vary_assumed as vary_assumed
 from neurosim.sweeps import sweep as sweep
 from neurosim.training import train as train
 

@@ -28,7 +28,7 @@ from neurosim.descriptions import (
 )
 from neurosim.errors import DescriptionError, nearest_guess
 from neurosim.explanations import shown
-from neurosim.sources import assumed_numbers, covers, flat_sources, number_paths
+from neurosim.sources import assumed_numbers, covers, flat_sources, number_paths, source_of, why_assumed
 
 MOST_CORES = 2**20
 """Largest machine: every core has a row in several tables."""
@@ -380,11 +380,25 @@ def assumed(chip: Chip) -> list[str]:
     A number without an entry under ``sources`` counts as assumed, and so does a default that is not zero; what border
     links do does not count where there is one chip.
     """
+    return assumed_numbers(_numbers_in_use(chip), chip.sources)
+
+
+def assumed_reasons(chip: Chip) -> dict[str, tuple[Any, str]]:
+    """Return every assumed number (or list of them) of a chip by its dotted path, with the reason."""
+    found = {path: (value, why_assumed(source_of(chip.sources, path))) for path, value in _numbers_in_use(chip).items()}
+    return {path: (value, why) for path, (value, why) in found.items() if why is not None}
+
+
+def is_priced(path: str) -> bool:
+    """Return whether a number of a chip enters in prices only, so that no count and no cycle hangs on it."""
+    return _PRICED.search(path) is not None
+
+
+def _numbers_in_use(chip: Chip) -> dict[str, Any]:
     given = number_paths(chip.model_dump(exclude_unset=True))
     numbers = number_paths(chip.model_dump(exclude_none=True))
     unused = () if chip.several_chips else tuple(path for path in numbers if path.startswith("noc.border."))
-    found = {path: value for path, value in numbers.items() if (value or path in given) and path not in unused}
-    return assumed_numbers(found, chip.sources)
+    return {path: value for path, value in numbers.items() if (value or path in given) and path not in unused}
 
 
 def tile_chips(chip: Chip, count: int) -> Chip:

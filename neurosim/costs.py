@@ -155,14 +155,21 @@ def _links_pj(table: CountTable, noc: Noc, row: int) -> tuple[float, float]:
 def _memory_pj(facts: Facts, chip: Chip, name: str) -> list[float]:
     """Words read and written in one memory times their energies, by phase and layer."""
     memory = getattr(chip.core, name)
+    reads, writes = memory_words(facts, chip, name)
+    read_pj, write_pj = float(memory.read_pj_per_word), float(memory.write_pj_per_word)
+    return [r * read_pj + w * write_pj for r, w in zip(reads, writes, strict=True)]
+
+
+def memory_words(facts: Facts, chip: Chip, name: str) -> tuple[list[int], list[int]]:
+    """Return the words read and those written in "neuron_memory" or "synapse_memory", by phase and layer."""
     bits = kind_bits(_bits(chip), facts.outputs, facts.argmax_bits)
-    words = facts.counts.work.astype(object) * words_per_value(name, memory.word_bits, bits)
+    word_bits = getattr(chip.core, name).word_bits
+    words = facts.counts.work.astype(object) * words_per_value(name, word_bits, bits)
     reads, writes = (
         words[:, [i for i, (count, _) in enumerate(WORK_COLUMNS) if count.endswith(end)]].sum(axis=1).tolist()
         for end in ("_reads", "_writes")
     )
-    read_pj, write_pj = float(memory.read_pj_per_word), float(memory.write_pj_per_word)
-    return [r * read_pj + w * write_pj for r, w in zip(reads, writes, strict=True)]
+    return reads, writes
 
 
 def _bits(chip: Chip) -> dict[str, int]:
