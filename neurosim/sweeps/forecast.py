@@ -11,13 +11,13 @@ from neurosim.sweeps.measure import place_point
 from neurosim.sweeps.points import Job, Point
 
 LONG_SECONDS = 60.0
+"""As long as ``neurosim cost`` says so before it simulates."""
 
 
 def long_points(jobs: Sequence[Job]) -> list[tuple[Point, Effort]]:
     """Return the points whose simulation is predicted to take more than a minute, the longest first.
 
-    Only points that could take so long are placed and counted: no microbatch has more than three messages between any
-    two cores, and none crosses more links than lead along two sides of the grid.
+    Only points that could take so long by their sizes alone are placed and counted.
     """
     found = []
     for job in jobs:
@@ -38,10 +38,14 @@ def _effort(point: Point) -> Effort:
 
 
 def _at_most(point: Point) -> float:
-    """Seconds that simulating a point can take at the most, from its sizes alone."""
+    """Seconds that simulating a point can take at the most, generously, from its sizes alone.
+
+    A few messages between any two cores, and some of each core for every layer and output, each along two sides of the
+    grid.
+    """
     chip, recipe = point.chip, point.recipe
     microbatches = 4 if recipe.overlap == "none" else 2 * MOST_STEPS * recipe.batch_size
-    pairs = 3 * chip.cores**2
+    pairs = 3 * chip.cores**2 + chip.cores * (8 * point.network.depth + point.network.widths[-1])
     tasks = 5 * point.network.depth * chip.cores * microbatches
     crossings = pairs * (chip.columns + chip.rows + 2) * microbatches
     return Effort(tasks=tasks, messages=pairs, crossings=crossings, repeats=False).seconds
