@@ -26,6 +26,7 @@ from neurosim.schedules.products import input_reads, matrix_reads, product_cycle
 
 ARRAYS = ("output", "weight", "input")
 MACS = RESOURCES.index("macs")
+ELEMENTWISE = RESOURCES.index("elementwise")
 
 
 def with_array(chip: Chip, dataflow: str, lanes: tuple[int, int] = (32, 32)) -> Chip:
@@ -167,7 +168,7 @@ def test_what_an_array_cannot_gather_the_element_wise_unit_multiplies():
     work = Pipeline(paper_case("ssdfa", chip=chip, batch=2)).plan.tasks
     error = next(each.first for each in work.groups if (each.kind, each.layer) == ("error", 1))
     found = work.work(Pipeline(paper_case("ssdfa", chip=chip, batch=2)).plan.microbatches()[0])
-    assert found.resource_cycles[error, MACS] == (2 * 3 + 2 * 2 * 3) // 2  # products, then slopes, two a cycle
+    assert found.resource_cycles[error, ELEMENTWISE] == (2 * 3 + 2 * 2 * 3) // 2  # products, then slopes, two a cycle
 
 
 # --- machines --------------------------------------------------------------------------------------------------------

@@ -7,7 +7,6 @@ import numpy as np
 from neurosim.counts import IntArray
 from neurosim.schedules.layout import Layout
 from neurosim.schedules.products import (
-    folds,
     groups_of,
     input_reads,
     matrix_reads,
@@ -78,18 +77,9 @@ def _sparse_error(counts: Counts, layout: Layout, u: IntArray, batch: Microbatch
     if layout.rule.error != "output":
         return Work(counts, np.zeros_like(products))
     if layout.chip.core.systolic:
-        return Work(counts, _gathered_cycles(counts, layout))
+        # An array hands one value on to all its columns and cannot gather another one for each neuron.
+        return Work(counts, np.zeros_like(products), products)
     return Work(counts, product_cycles(layout, batch.samples, u, connections))
-
-
-def _gathered_cycles(counts: Counts, layout: Layout) -> IntArray:
-    """Cycles of a sparse error beside a systolic array, which hands one value on to all its columns.
-
-    It cannot gather another one for each neuron, so the element-wise unit multiplies, before its other operations.
-    """
-    core = layout.chip.core
-    rate = core.elementwise_per_cycle if core.error.elementwise_per_cycle is None else core.error.elementwise_per_cycle
-    return folds(counts["macs", ""] + np.asarray(counts["elementwise_ops", ""]), rate)
 
 
 def _dense_error(counts: Counts, layout: Layout, layer: int, batch: Microbatch) -> Work:

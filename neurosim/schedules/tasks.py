@@ -183,8 +183,8 @@ def task_durations(layout: Layout, batch: Microbatch) -> dict[tuple[str, int], I
 
 def group_work(layout: Layout, group: TaskGroup, batch: Microbatch) -> GroupWork:
     """Return what the tasks of one group do and how long they take in one microbatch."""
-    counts, mac_cycles = _group_counts(layout, group, batch)
-    cycles = _resource_cycles(layout, group.phase, counts, mac_cycles)
+    counts, mac_cycles, gathered = _group_counts(layout, group, batch)
+    cycles = _resource_cycles(layout, group.phase, counts, mac_cycles, gathered)
     if group.kind == "io":
         durations = np.maximum(1, -(-_io_bits(layout, batch) // layout.chip.io.io_bits_per_cycle))
         return GroupWork(counts, cycles, durations)
@@ -193,25 +193,29 @@ def group_work(layout: Layout, group: TaskGroup, batch: Microbatch) -> GroupWork
     return GroupWork(counts, cycles, durations)
 
 
-def _group_counts(layout: Layout, group: TaskGroup, batch: Microbatch) -> tuple[IntArray, IntArray]:
+def _group_counts(layout: Layout, group: TaskGroup, batch: Microbatch) -> tuple[IntArray, IntArray, IntArray | int]:
+    """Return the counts of a group's tasks, the cycles of MACs in their lanes, and MACs of the element-wise unit."""
     if group.kind == "io":
         offchip = 0 if layout.chip.behind_channel else _io_bits(layout, batch)
         counts: Counts = {("offchip_bits", ""): offchip}
-        return work_matrix(group.count, counts), np.zeros(group.count, dtype=np.int64)
+        return work_matrix(group.count, counts), np.zeros(group.count, dtype=np.int64), 0
     if group.kind == "error" and group.layer == layout.depth:
         found = work.output_error_work(layout, batch)
     else:
         found = _WORK_OF_KIND[group.kind](layout, group.layer, batch)
-    return work_matrix(group.count, found.counts), found.mac_cycles
+    return work_matrix(group.count, found.counts), found.mac_cycles, found.gathered_macs
 
 
-def _resource_cycles(layout: Layout, phase: str, counts: IntArray, mac_cycles: IntArray) -> IntArray:
+def _resource_cycles(
+    layout: Layout, phase: str, counts: IntArray, mac_cycles: IntArray, gathered_macs: IntArray | int
+) -> IntArray:
     """Cycles that each of RESOURCES needs for the tasks of a phase [count, 6]."""
     core, channel = layout.chip.core, layout.chip.channel
     columns = {name: i for i, name in enumerate(RESOURCES)}
     cycles = np.zeros((len(counts), len(RESOURCES)), dtype=np.int64)
     cycles[:, columns["macs"]] = mac_cycles * _rate(layout, phase, "mac_cycles")
-    turns = -(-total(counts, "elementwise_ops") // _rate(layout, phase, "elementwise_per_cycle"))
+    operations = total(counts, "elementwise_ops") + gathered_macs
+    turns = -(-operations // _rate(layout, phase, "elementwise_per_cycle"))
     cycles[:, columns["elementwise"]] = turns * _rate(layout, phase, "elementwise_cycles")
     drawn = sum(total(counts, name) for name in ("feedback_generated", "feedback_index_generated", "dropout_generated"))
     cycles[:, columns["generate"]] = -(-np.asarray(drawn) // core.generate_per_cycle)

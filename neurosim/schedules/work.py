@@ -29,10 +29,14 @@ class Microbatch(NamedTuple):
 
 
 class Work(NamedTuple):
-    """Counts of the tasks of one phase and layer, and the cycles of their MACs [c]."""
+    """Counts of the tasks of one phase and layer, the cycles of their MACs in the lanes, and those done elsewhere [c].
+
+    ``gathered_macs`` are done by the element-wise unit, because a systolic array cannot gather.
+    """
 
     counts: Counts
     mac_cycles: IntArray
+    gathered_macs: IntArray | int = 0
 
 
 def no_macs(layout: Layout, layer: int) -> IntArray:
