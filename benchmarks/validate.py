@@ -1,6 +1,6 @@
 """Why anyone should believe the numbers: every claim is run, against references whose data lie in the tree.
 
-    python benchmarks/validate.py             the full run; writes docs/validation.md and its figures (under 2 hours)
+    python benchmarks/validate.py             the full run; writes docs/validation.md and its figures (about 6 minutes)
     python benchmarks/validate.py --quick     what takes seconds: writes nothing, fails where an error has grown
     python benchmarks/validate.py --only network,counts
 

@@ -84,7 +84,7 @@ def test_reports_of_a_sweep_are_drawn_again(workplace, capsys):
     ("arguments", "sentence"),
     [
         (("--cores", "4,x"), "'x' is no number"),
-        (("--cores", "0"), "must be at least 1"),
+        (("--cores", "0"), "must be a whole number from 1 on"),
         (("--set", "chip.noc.flit_bits="), "an axis needs values"),
         (("--set", "flit_bits=32,,64"), "none of them empty"),
         (("--set", "batch_size=8,16"), "is given by --batch-size 8 as well"),
