@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from neurosim.counts import MEMORY_ACCESS_COUNTS
-from neurosim.reports.results import Results
+from neurosim.reports.results import Results, number_of
 from neurosim.reports.transports import transport_count, transport_energy_pj
 
 
@@ -25,6 +25,8 @@ def comparison_table(history: pd.DataFrame, costs: pd.DataFrame, summary: Mappin
     apart.
     ``values_needed_per_neuron`` lists, by hidden layer, the values that one neuron needs for its error of one sample.
     ``waiting_messages_most`` is the most messages that waited in the network at once.
+    Where some rule's recipe is one with published results, ``published_`` columns hold them: accuracies in percent, the
+    epochs after which they were reached, their source, and whether they were confirmed there.
 
     Raises:
         RunError: the tables lack what is needed, or are damaged.
@@ -62,6 +64,7 @@ def _row(results: Results, rule: str) -> dict[str, Any]:
         "optimizer": results.setting("optimizer", rule),
         "learning_rate": results.setting("lr", rule),
         **_accuracy(results, rule),
+        **_published(results, rule),
         **_whole_step(results, rule),
         **_per_epoch(results, rule),
         "epochs_to_target": target["epochs"],
@@ -86,6 +89,19 @@ def _accuracy(results: Results, rule: str) -> dict[str, Any]:
         "train_accuracy_percent": train.mean(),
         "train_loss": last["train_loss"].mean(),
         "test_loss": last["test_loss"].mean(),
+    }
+
+
+def _published(results: Results, rule: str) -> dict[str, Any]:
+    if not results.published:
+        return {}
+    found = results.published.get(rule, {})
+    return {
+        "published_test_accuracy_percent": number_of(found.get("test_accuracy_percent")),
+        "published_train_accuracy_percent": number_of(found.get("train_accuracy_percent")),
+        "published_epochs": number_of(found.get("epochs")),
+        "published_source": found.get("source", ""),
+        "published_confirmed": found.get("confirmed", ""),
     }
 
 

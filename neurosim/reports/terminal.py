@@ -90,6 +90,7 @@ def caption(history: pd.DataFrame, costs: pd.DataFrame, summary: Mapping[str, An
         "target are of the whole training until then.",
         *_borders(results),
         *_spread(table),
+        *_published(results, table),
         "Energy holds static power except in the error phase by itself; what is not described is not in it.",
         *_mirrors(results, table),
         *_target(results),
@@ -141,6 +142,24 @@ def _spread(table: pd.DataFrame) -> list[str]:
     if seeds < 2:
         return [f"Accuracy after {_epochs(epochs)}, of one seed."]
     return [f"Accuracy after {_epochs(epochs)}: mean of {seeds} seeds ± their sample standard deviation."]
+
+
+def _published(results: Results, table: pd.DataFrame) -> list[str]:
+    """Say of each source whose results these are, and how far it trained."""
+    by_source: dict[str, list[str]] = {}
+    for rule, found in results.published.items():
+        by_source.setdefault(str(found["source"]), []).append(rule)
+    lines = []
+    for source, rules in by_source.items():
+        found = results.published[rules[0]]
+        ours, theirs = int(table["epochs"].max()), int(found["epochs"])
+        here = "as here" if ours == theirs else f"{_epochs(ours)} here"
+        remembered = "" if found["confirmed"] else ", remembered and not confirmed"
+        lines.append(
+            f"Published accuracy of this recipe ({', '.join(rules)}), after {_epochs(theirs)}, {here}{remembered}: "
+            f"{source}."
+        )
+    return lines
 
 
 def _epochs(count: int) -> str:
@@ -234,6 +253,7 @@ def _learning_columns(results: Results) -> list[Column]:
     columns: list[Column] = [
         ("rule", lambda row: str(row["rule"])),
         *(_ACCURACY if classes else _LOSS),
+        *(_PUBLISHED if results.published else ()),
         ("\nMACs", _shown("macs_per_sample", "")),
         ("memory\naccesses", _shown("memory_accesses_per_sample", "")),
         ("\nbit-hops", _shown("bit_hops_per_sample", "")),
@@ -333,6 +353,11 @@ _LOSS: tuple[Column, ...] = (
     ("train\nloss", lambda row: _fixed(row["train_loss"], 4)),
 )
 """What stands for the accuracy where there are no classes."""
+_PUBLISHED: tuple[Column, ...] = (
+    ("published\ntest %", lambda row: _fixed(row["published_test_accuracy_percent"])),
+    ("published\ntrain %", lambda row: _fixed(row["published_train_accuracy_percent"])),
+)
+"""What others reached with the same recipe, where that is known."""
 _BORDERS: tuple[Column, ...] = (
     ("border\nbit-hops", _shown("border_bit_hops_per_sample", "")),
     ("border\nenergy", _shown("border_joules_per_sample", "joules")),
