@@ -71,7 +71,9 @@ def draw_angles(history: pd.DataFrame, rules: Sequence[str], what: str) -> Figur
                 ax.set_yticks(range(0, 91, 30))
                 ax.grid(visible=True)
             line[0].set_ylabel("angle to BP's (degrees)")
-            line[-1].legend(title="hidden layer", ncols=2, fontsize=7, title_fontsize=7, loc="upper right")
+            line[-1].legend(
+                title="hidden\nlayer", title_fontsize=7, fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5)
+            )
         for ax in panels[-1]:
             _epoch_axis(ax)
         figure.suptitle(what, fontsize=10.5)

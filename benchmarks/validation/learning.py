@@ -169,11 +169,12 @@ def _add_nokland(section: Section, folder: Path) -> None:
         what = f"MNIST, {row['network']}, {row['rule']}, {NOKLAND_EPOCHS} epochs: test error"
         ours = row["test_error_percent"]
         source = f"neurosim itself, {RECORDED_ON}, mean of {SEEDS} seeds"
-        section.rows.append(Row(what, then["test_error_percent"], ours, source, "%", 0.5, points=True))
+        section.rows.append(Row(what, then["test_error_percent"], ours, source, "%", 1.0, points=True))
         if row["rule"] in ("bp", "fa", "dfa"):
             note = f"not confirmed, after 300 epochs: no limit on {NOKLAND_EPOCHS}"
             section.rows.append(Row(what, row["published_percent"], ours, "Nokland 2016", "%", points=True, note=note))
-    section.tables += [_nokland_table(nokland.table(recorded, published)), _angle_table(nokland.with_fa(recorded))]
+    section.tables.append(_nokland_table(nokland.table(recorded, published)))
+    section.tables.append(_angle_table(nokland.with_fa(recorded)))
     drawn = nokland.draw(recorded, published)
     section.figures["learning-nokland-error"] = (
         "Test error over epochs, Nokland's recipe: mean and band of three seeds; dotted: published after 300 epochs",
@@ -188,7 +189,7 @@ def _nokland_table(found: pd.DataFrame) -> Table:
     """The longer run that is kept in the tree, beside the published errors."""
     lines = [
         (
-            row["network"], row["rule"].upper(), row["epochs"], f"{row['test_error_percent']:.2f}",
+            row["network"], _shown(row["rule"]), row["epochs"], f"{row['test_error_percent']:.2f}",
             f"{row['test_error_percent_spread']:.2f}",
             *("-" if np.isnan(row[name]) else f"{row[name]:{form}}"
               for name, form in (("published_percent", ".2f"), ("difference_points", "+.2f"))),
@@ -197,6 +198,10 @@ def _nokland_table(found: pd.DataFrame) -> Table:
     ]  # fmt: skip
     headings = ("hidden layers", "rule", "epochs", "ours", "spread", "published, 300 epochs", "difference")
     return Table(f"Nokland's recipe on MNIST, test error in percent (run on {RECORDED_ON})", headings, lines)
+
+
+def _shown(rule: str) -> str:
+    return rule if rule == "last-layer" else rule.upper()
 
 
 def _angle_table(history: pd.DataFrame) -> Table:
@@ -211,7 +216,7 @@ def _angle_table(history: pd.DataFrame) -> Table:
             ", ".join(f"{mine[f'{name}_{layer}'].mean():.0f}" for layer in layers)
             for name in ("delta_angle_deg", "gradient_angle_deg")
         ]
-        lines.append((network, str(rule).upper(), int(mine["epoch"].iloc[0]), *shown))
+        lines.append((network, _shown(str(rule)), int(mine["epoch"].iloc[0]), *shown))
     headings = ("hidden layers", "rule", "epochs", "errors, first to last hidden layer", "gradients")
     return Table("Angles to back-propagation in the same run, degrees, mean of three seeds", headings, lines)
 
