@@ -21,7 +21,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from validation.section import Section, markdown, shown_error, shown_limit, text_of
 
-SECTIONS = ("counts", "learning", "claims")
+SECTIONS = ("counts", "von_neumann", "chips", "learning", "claims")
 """Modules of benchmarks/validation, in the order of the page."""
 
 TREE = Path(__file__).parents[1]

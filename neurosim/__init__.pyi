@@ -1,3 +1,4 @@
+from neurosim.analytic import predict_effort as predict_effort
 from neurosim.chips import Chip as Chip
 from neurosim.chips import chip_names as chip_names
 from neurosim.chips import load_chip as load_chip
@@ -22,6 +23,7 @@ from neurosim.rules import Feedback as Feedback
 from neurosim.rules import Rule as Rule
 from neurosim.rules import load_rule as load_rule
 from neurosim.schedules import schedule as schedule
+from neurosim.sensitivity import vary_assumed as vary_assumed
 from neurosim.sweeps import sweep as sweep
 from neurosim.training import train as train
 

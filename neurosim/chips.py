@@ -27,7 +27,8 @@ from neurosim.descriptions import (
     whole,
 )
 from neurosim.errors import DescriptionError, nearest_guess
-from neurosim.sources import assumed_numbers, covers, flat_sources, number_paths
+from neurosim.explanations import shown
+from neurosim.sources import assumed_numbers, covers, flat_sources, number_paths, source_of, why_assumed
 
 MOST_CORES = 2**20
 """Largest machine: every core has a row in several tables."""
@@ -35,7 +36,11 @@ MOST_CORES = 2**20
 BitWidth = Annotated[int, BeforeValidator(whole), Field(ge=1, le=1024)]
 FlitBits = Annotated[int, BeforeValidator(whole), Field(ge=1, le=2**20)]
 LaneCount = Annotated[int, BeforeValidator(whole), Field(ge=1, le=2**20)]
+LaneCycles = Annotated[int, BeforeValidator(whole), Field(ge=1, le=2**15 - 1)]
 HopCycles = Annotated[int, BeforeValidator(whole), Field(ge=1, le=2**15 - 1)]
+RouterCycles = Annotated[int, BeforeValidator(whole), Field(ge=0, le=1024)]
+BufferFlits = Annotated[int, BeforeValidator(whole), Field(ge=1, le=2**16)]
+VirtualChannels = Annotated[int, BeforeValidator(whole), Field(ge=1, le=62)]
 HeaderFlits = Annotated[int, BeforeValidator(whole), Field(ge=0, le=1024)]
 
 
@@ -100,18 +105,30 @@ class PhaseRates(Description):
     """What one phase does at another price or rate than the core's own; None keeps the core's."""
 
     mac_pj: Amount | None = None
+    mac_cycles: LaneCycles | None = None
     elementwise_pj: Amount | None = None
     elementwise_per_cycle: PositiveCount | None = None
+    elementwise_cycles: LaneCycles | None = None
+
+
+Dataflow = Literal["lanes", "output", "weight", "input"]
+"""How a product meets the MACs: lanes that are fed side by side, or a systolic array and which matrix stays in it."""
 
 
 class Core(Description):
-    """MAC lanes [R, C] with their accumulators, and the two memories beside them."""
+    """MAC lanes [R, C] with their accumulators, or a systolic array of R rows and C columns, and two memories.
+
+    A lane takes ``mac_cycles`` for a MAC, and ``elementwise_per_cycle`` operations take ``elementwise_cycles``: more
+    than one where a clock keeps the books of a chip that has none.
+    """
 
     lanes: tuple[LaneCount, LaneCount]
     accumulators_per_lane: LaneCount
-    systolic: bool = False
+    dataflow: Dataflow = "lanes"
     pipeline_cycles: Count = 0
+    mac_cycles: LaneCycles = 1
     elementwise_per_cycle: PositiveCount
+    elementwise_cycles: LaneCycles = 1
     generate_per_cycle: PositiveCount
     mac_pj: Amount
     elementwise_pj: Amount
@@ -121,6 +138,30 @@ class Core(Description):
     forward: PhaseRates = PhaseRates()
     error: PhaseRates = PhaseRates()
     update: PhaseRates = PhaseRates()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tells_of_systolic(cls, data: Any) -> Any:
+        if isinstance(data, Mapping) and "systolic" in data:
+            raise ValueError(
+                f'systolic: {shown(data["systolic"])}: has become dataflow: write dataflow = "output", "weight" or '
+                '"input" for what stays in a systolic array, and "lanes" for none'
+            )
+        return data
+
+    @model_validator(mode="after")
+    def _one_sum_in_each_place_of_an_array(self) -> Core:
+        if self.systolic and self.accumulators_per_lane > 1:
+            raise ValueError(
+                f"accumulators_per_lane: {self.accumulators_per_lane}: must be 1 where dataflow = '{self.dataflow}', "
+                "as a place of a systolic array has one sum; set it to 1 first, or dataflow to 'lanes'"
+            )
+        return self
+
+    @property
+    def systolic(self) -> bool:
+        """Whether the lanes are the places of a systolic array."""
+        return self.dataflow != "lanes"
 
 
 class LinkRates(Description):
@@ -132,6 +173,19 @@ class LinkRates(Description):
     link_bits: FlitBits | None = None
     hop_cycles: HopCycles | None = None
     link_pj_per_flit: Amount | None = None
+
+
+class Router(Description):
+    """The routers of fidelity ``flit``: input-queued, with virtual channels; the other fidelities do not look at it.
+
+    A hop is the routing delay, a cycle each for output channel, switch and crossbar, and the link.
+    """
+
+    virtual_channels: VirtualChannels = 4
+    vc_buffer_flits: BufferFlits = 8
+    routing_delay_cycles: RouterCycles = 1
+    credit_delay_cycles: RouterCycles = 1
+    multicast_packet_flits: BufferFlits = 8
 
 
 class Noc(Description):
@@ -147,6 +201,8 @@ class Noc(Description):
     port_cycles: Count = 1
     link_pj_per_flit: Amount
     router_pj_per_flit: Amount
+    injection_pj_per_flit: Amount = 0.0
+    router: Router = Router()
     east: LinkRates = LinkRates()
     west: LinkRates = LinkRates()
     north: LinkRates = LinkRates()
@@ -324,11 +380,25 @@ def assumed(chip: Chip) -> list[str]:
     A number without an entry under ``sources`` counts as assumed, and so does a default that is not zero; what border
     links do does not count where there is one chip.
     """
+    return assumed_numbers(_numbers_in_use(chip), chip.sources)
+
+
+def assumed_reasons(chip: Chip) -> dict[str, tuple[Any, str]]:
+    """Return every assumed number (or list of them) of a chip by its dotted path, with the reason."""
+    found = {path: (value, why_assumed(source_of(chip.sources, path))) for path, value in _numbers_in_use(chip).items()}
+    return {path: (value, why) for path, (value, why) in found.items() if why is not None}
+
+
+def is_priced(path: str) -> bool:
+    """Return whether a number of a chip enters in prices only, so that no count and no cycle hangs on it."""
+    return _PRICED.search(path) is not None
+
+
+def _numbers_in_use(chip: Chip) -> dict[str, Any]:
     given = number_paths(chip.model_dump(exclude_unset=True))
     numbers = number_paths(chip.model_dump(exclude_none=True))
     unused = () if chip.several_chips else tuple(path for path in numbers if path.startswith("noc.border."))
-    found = {path: value for path, value in numbers.items() if (value or path in given) and path not in unused}
-    return assumed_numbers(found, chip.sources)
+    return {path: value for path, value in numbers.items() if (value or path in given) and path not in unused}
 
 
 def tile_chips(chip: Chip, count: int) -> Chip:

@@ -89,8 +89,12 @@ def price(facts: Facts, chip: Chip) -> Prices:
     """
     _check_structure(facts, chip)
     seconds = facts.makespan_cycles / (chip.clock_mhz * 1e6)
-    placed = np.stack(
-        [_place_pj(facts, chip, row, phase) for row, (phase, _) in enumerate(facts.counts.places)], axis=0
+    memories = [_memory_pj(facts, chip, name) for name in ("neuron_memory", "synapse_memory")]
+    placed = np.array(
+        [
+            _place_pj(facts, chip, row, (neuron_pj, synapse_pj))
+            for row, (neuron_pj, synapse_pj) in enumerate(zip(*memories, strict=True))
+        ]
     )
     cores = facts.cores_used if chip.power_gating else facts.cores
     static_w = chip.static_w_chip * chip.chips[0] * chip.chips[1] + chip.static_w_core * cores
@@ -111,10 +115,11 @@ def _check_structure(facts: Facts, chip: Chip) -> None:
             )
 
 
-def _place_pj(facts: Facts, chip: Chip, row: int, phase: str) -> list[float]:
-    """Energy of one phase and layer by PLACED_COMPONENTS."""
-    assert phase in PHASES
+def _place_pj(facts: Facts, chip: Chip, row: int, memories_pj: tuple[float, float]) -> list[float]:
+    """Energy of one phase and layer by PLACED_COMPONENTS; that of its two memories is known."""
     table, core = facts.counts, chip.core
+    phase, _ = table.places[row]
+    assert phase in PHASES
     rates = getattr(core, phase, None)
     mac_pj = core.mac_pj if rates is None or rates.mac_pj is None else rates.mac_pj
     elementwise_pj = core.elementwise_pj if rates is None or rates.elementwise_pj is None else rates.elementwise_pj
@@ -125,11 +130,11 @@ def _place_pj(facts: Facts, chip: Chip, row: int, phase: str) -> list[float]:
         table.count("macs", here) * mac_pj,
         table.count("elementwise_ops", here) * elementwise_pj,
         sum(table.count(name, here) for name in GENERATED_COUNTS) * core.generate_pj,
-        _memory_pj(facts, chip, row, "neuron_memory"),
-        _memory_pj(facts, chip, row, "synapse_memory"),
+        *memories_pj,
         links,
         borders,
-        table.count("flit_routers", here) * chip.noc.router_pj_per_flit,
+        table.count("flit_routers", here) * chip.noc.router_pj_per_flit
+        + table.count("flits", here) * chip.noc.injection_pj_per_flit,
         table.count("offchip_bits", here) * chip.io.offchip_pj_per_bit,
         table.count("channel_bits", here) * channel_pj,
     ]
@@ -147,14 +152,24 @@ def _links_pj(table: CountTable, noc: Noc, row: int) -> tuple[float, float]:
     return links, borders
 
 
-def _memory_pj(facts: Facts, chip: Chip, row: int, name: str) -> float:
-    """Words read and written in one memory times their energies."""
+def _memory_pj(facts: Facts, chip: Chip, name: str) -> list[float]:
+    """Words read and written in one memory times their energies, by phase and layer."""
     memory = getattr(chip.core, name)
+    reads, writes = memory_words(facts, chip, name)
+    read_pj, write_pj = float(memory.read_pj_per_word), float(memory.write_pj_per_word)
+    return [r * read_pj + w * write_pj for r, w in zip(reads, writes, strict=True)]
+
+
+def memory_words(facts: Facts, chip: Chip, name: str) -> tuple[list[int], list[int]]:
+    """Return the words read and those written in "neuron_memory" or "synapse_memory", by phase and layer."""
     bits = kind_bits(_bits(chip), facts.outputs, facts.argmax_bits)
-    words = facts.counts.work[row] * words_per_value(name, memory.word_bits, bits)
-    reads = sum(int(words[i]) for i, (count, _) in enumerate(WORK_COLUMNS) if count.endswith("_reads"))
-    writes = sum(int(words[i]) for i, (count, _) in enumerate(WORK_COLUMNS) if count.endswith("_writes"))
-    return reads * float(memory.read_pj_per_word) + writes * float(memory.write_pj_per_word)
+    word_bits = getattr(chip.core, name).word_bits
+    words = facts.counts.work.astype(object) * words_per_value(name, word_bits, bits)
+    reads, writes = (
+        words[:, [i for i, (count, _) in enumerate(WORK_COLUMNS) if count.endswith(end)]].sum(axis=1).tolist()
+        for end in ("_reads", "_writes")
+    )
+    return reads, writes
 
 
 def _bits(chip: Chip) -> dict[str, int]:

@@ -119,6 +119,14 @@ def work_matrix(rows: int, columns: Mapping[tuple[str, str], Any]) -> IntArray:
     return matrix
 
 
+def distinct(values: IntArray) -> IntArray:
+    """Return the different values of an array in rising order: by sorting, where np.unique would hash at length."""
+    ordered = np.sort(values, axis=None)
+    first = np.ones(len(ordered), dtype=np.bool_)
+    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
+    return ordered[first]
+
+
 def weighted_sum(parts: Iterable[tuple[IntArray, int]]) -> IntArray:
     """Return the sum of integer arrays of one shape times their weights; Python integers where 64 bits would wrap."""
     found = list(parts)

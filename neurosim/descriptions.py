@@ -220,7 +220,7 @@ def override(model: Model, key: str, text: str) -> Model:
     Raises:
         DescriptionError: there is no such field (with the nearest guess), or its value is refused.
     """
-    steps = _resolved(type(model), key.strip()).split(".")
+    steps = resolved_key(type(model), key.strip()).split(".")
     value = parse_value(text)
     if value == "none" and _may_be_none(type(model), steps):
         value = None
@@ -230,7 +230,7 @@ def override(model: Model, key: str, text: str) -> Model:
     return validate(type(model), merge(data, changes, "an override"), place)
 
 
-def _resolved(model: type[Description], key: str) -> str:
+def resolved_key(model: type[Description], key: str) -> str:
     """Return the full dotted path of a key that stands without its table, if it occurs in one table only."""
     if key in model.model_fields or "." in key:
         return key

@@ -100,15 +100,21 @@ class Stream:
     def choices(self, neurons: range, outputs: int, count: int) -> NDArray[np.int64]:
         """Return ``count`` different numbers below ``outputs`` per neuron, in rising order: [neurons, count].
 
-        A Fisher-Yates shuffle broken off after ``count`` exchanges: one draw for each connection.
+        A Fisher-Yates shuffle broken off after ``count`` exchanges: one draw for each connection. The deck is never
+        laid out: a card lies at its own number, or where the last exchange with that place has put it.
         """
         draws = self.uniform(neurons, count)
-        order = np.tile(np.arange(outputs), (len(neurons), 1))
-        row = np.arange(len(neurons))
+        places, cards = (np.empty((count, len(neurons)), dtype=np.int64) for _ in range(2))
+        chosen = np.empty((len(neurons), count), dtype=np.int64)
         for position in range(count):
             other = position + (draws[:, position] * (outputs - position)).astype(np.int64)
-            order[row, position], order[row, other] = order[row, other], order[row, position].copy()
-        return np.sort(order[:, :count], axis=1)
+            taken, moved = other.copy(), np.full(len(neurons), position, dtype=np.int64)
+            for before in range(position):
+                np.copyto(taken, cards[before], where=places[before] == other)
+                np.copyto(moved, cards[before], where=places[before] == position)
+            chosen[:, position] = taken
+            places[position], cards[position] = other, moved
+        return np.sort(chosen, axis=1)
 
 
 def _to_unit(words: Words) -> NDArray[np.float64]:

@@ -166,11 +166,18 @@ class FeedbackGenerator:
         outputs = source_width(self.network, self.rule, layer)
         distribution, scale = self.spread(layer)
         dense = scale * Stream(self.seed, "feedback", layer).values(distribution, part, outputs)
-        connections = self.rule.feedback.connections
-        if connections is not None:
-            index = Stream(self.seed, "feedback index", layer).choices(part, outputs, connections)
+        index = self.connections(layer, part)
+        if index is not None:
             return FeedbackMatrix(index=index, value=np.take_along_axis(dense, index, axis=1))
         return FeedbackMatrix(dense=self._like_weights(layer, dense) if self.rule.error == "next" else dense)
+
+    def connections(self, layer: int, rows: range) -> Indices | None:
+        """Return the outputs that feed each of some rows of a sparse rule's feedback [rows, s], else None."""
+        count = self.rule.feedback.connections
+        if count is None:
+            return None
+        outputs = source_width(self.network, self.rule, layer)
+        return Stream(self.seed, "feedback index", layer).choices(rows, outputs, count)
 
     def _like_weights(self, layer: int, drawn: Reals) -> Reals:
         """Return draws [rows, K_(l+1) kh kw] as [K_(l+1), rows kh kw]."""
@@ -205,6 +212,20 @@ def draw_feedback(
     check_feedback(network, rule, weights_init)
     generator = FeedbackGenerator(network, rule, seed, weights_init, init_scale)
     return [generator.matrix(layer) for layer in range(1, network.depth)]
+
+
+def draw_connections(network: Network, rule: FeedbackRule, *, seed: int) -> dict[int, Indices]:
+    """Return the outputs that feed each unit of hidden layers 1 to L - 1 [n_l, s], without drawing any value.
+
+    Empty for a rule that is not sparse. Raises DescriptionError where a layer's source has fewer values than s.
+    """
+    check_feedback(network, rule)
+    generator, found = FeedbackGenerator(network, rule, seed), {}
+    for layer in range(1, network.depth):
+        index = generator.connections(layer, range(fed_rows(network, rule, layer)))
+        if index is not None:
+            found[layer] = index
+    return found
 
 
 def unused_outputs(

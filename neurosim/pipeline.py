@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from neurosim.analytic import Analysis, analyse
+from neurosim.analytic import Analysis, Effort, analyse, predict_effort
 from neurosim.arguments import checked_choice, checked_count
 from neurosim.chips import Chip, assumed, load_chip
 from neurosim.costs import PLACED_COMPONENTS, Prices, price
 from neurosim.counts import COUNT_NAMES, MESSAGE_COUNTS, PHASES, WORK_COLUMNS
-from neurosim.engine import simulate
 from neurosim.errors import DescriptionError, SimulationError, nearest_guess
 from neurosim.networks import Network, load_network
 from neurosim.placement import Placement, error_layers, place, stored_bits
@@ -26,7 +27,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Per = Literal["sample", "step", "epoch"]
-Fidelity = Literal["analytic", "event"]
+Fidelity = Literal["analytic", "event", "flit"]
+SIMULATED_LEVELS: dict[Fidelity, tuple[Literal["event", "flit"], ...]] = {
+    "analytic": (),
+    "event": ("event",),
+    "flit": ("event", "flit"),  # the one beside the other says how far the event level is off
+}
 DEFAULT_EPOCH_SAMPLES = 60000
 MOST_SAMPLES = 10**12
 
@@ -37,6 +43,8 @@ class Costs:
 
     ``per`` "sample" divides a step by its samples. ``trace`` is None where only closed forms were asked for
     (``fidelity = "analytic"``): then seconds and static energy are those of the bound, and makespan_cycles is None.
+    ``scheduled`` is the plan that was simulated, None where nothing was.
+    ``event_trace`` is the event level's, beside a ``trace`` of the flit level (``fidelity = "flit"``).
     """
 
     network: Network
@@ -44,17 +52,26 @@ class Costs:
     chip: Chip
     recipe: Recipe
     placement: Placement
-    plan: Plan
     per: Per
     analysis: Analysis
     trace: Trace | None
     prices: Prices
+    forward_only: bool = False
+    scheduled: Plan | None = field(default=None, repr=False)
+    event_trace: Trace | None = field(default=None, repr=False)
 
     def __repr__(self) -> str:
         what = f"{self.network.name} under {self.rule.name} on {self.chip.name}, per {self.per}"
         return (
             f"<Costs of {what}: {self.bound_cycles} cycles at least, {self.seconds:.3g} s, {self.energy_joules:.3g} J>"
         )
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The tasks, messages and edges of a step; made when it is first asked for where nothing was simulated."""
+        if self.scheduled is not None:
+            return self.scheduled
+        return schedule(self.network, self.rule, self.placement, self.recipe, forward_only=self.forward_only)
 
     @property
     def divisor(self) -> int:
@@ -70,6 +87,24 @@ class Costs:
     def makespan_cycles(self) -> int | float | None:
         """Simulated cycles; None where nothing was simulated."""
         return None if self.trace is None else self._share(self.trace.makespan_cycles)
+
+    @property
+    def fidelity(self) -> str:
+        """The level of the times: analytic, event or flit."""
+        return "analytic" if self.trace is None else self.trace.network
+
+    @property
+    def event_makespan_cycles(self) -> int | float | None:
+        """Simulated cycles of the event level; None where nothing was simulated."""
+        trace = self.trace if self.event_trace is None else self.event_trace
+        return None if trace is None else self._share(trace.makespan_cycles)
+
+    @property
+    def event_error_percent(self) -> float | None:
+        """By how much the event level's makespan is off from the flit level's; None where that was not simulated."""
+        if self.trace is None or self.event_trace is None:
+            return None
+        return 100 * (self.event_trace.makespan_cycles / self.trace.makespan_cycles - 1)
 
     @property
     def bound_cycles(self) -> int | float:
@@ -143,10 +178,12 @@ class Costs:
             "chip": self.chip.name,
             "batch_size": recipe.batch_size,
             "samples": self.prices.samples,
-            "fidelity": "analytic" if self.trace is None else "event",
+            "fidelity": self.fidelity,
             "counts": self.counts,
             "phases": self.phases,
             "makespan_cycles": self.makespan_cycles,
+            "event_makespan_cycles": self.event_makespan_cycles,
+            "event_error_percent": self.event_error_percent,
             "bound_cycles": self.bound_cycles,
             "seconds": self.seconds,
             "energy_pj": self.energy_pj,
@@ -214,6 +251,8 @@ class Costs:
             whole.insert(0, ("makespan_cycles", "cycle", self.makespan_cycles))
             whole.append(("serial_path_cycles", "cycle", self.serial_path_cycles))
             whole.append(("waiting_messages_most", "count", self.trace.waiting_messages_most))
+        if self.event_trace is not None:
+            whole.insert(1, ("event_makespan_cycles", "cycle", self.event_makespan_cycles))
         rows += [("all", 0, name, unit, value) for name, unit, value in whole]
         for phase, resources in self._critical_path().items():
             rows += [(phase, 0, f"critical_path_{name}_cycles", "cycle", value) for name, value in resources.items()]
@@ -234,13 +273,15 @@ def cost(
     samples: int | None = None,
     fidelity: Fidelity = "event",
     forward_only: bool = False,
+    before_simulating: Callable[[Effort], None] | None = None,
     **settings: Any,
 ) -> Costs:
     """Return what training ``network`` costs per sample, step or epoch.
 
     ``settings`` are fields of the recipe (``batch_size=200``, ``delivery="unicast"``). ``samples`` is the length of an
-    epoch (default 60000). ``fidelity`` "event" simulates; "analytic" takes counts and the bound in closed form.
-    ``forward_only`` is inference on a network that is placed, with room, for training.
+    epoch (default 60000). ``fidelity`` "event" simulates messages, "flit" also every flit in the routers' buffers;
+    "analytic" takes counts and the bound in closed form. ``forward_only`` is inference on a network that is placed,
+    with room, for training. ``before_simulating`` is told what an event simulation has to do before it begins.
 
     Raises:
         DescriptionError, PlacementError, SimulationError: what was asked for does not exist, fit or end.
@@ -251,9 +292,16 @@ def cost(
     machine = load_chip(chip)
     check_rule(found, chosen, recipe)
     check_recipe(recipe, machine)
-    placement = place(found, chosen, machine, recipe)
     return cost_placed(
-        found, chosen, placement, recipe, per=per, samples=samples, fidelity=fidelity, forward_only=forward_only
+        found,
+        chosen,
+        place(found, chosen, machine, recipe),
+        recipe,
+        per=per,
+        samples=samples,
+        fidelity=fidelity,
+        forward_only=forward_only,
+        before_simulating=before_simulating,
     )
 
 
@@ -268,6 +316,7 @@ def cost_placed(
     fidelity: Fidelity = "event",
     forward_only: bool = False,
     log_rows: int | None = 0,
+    before_simulating: Callable[[Effort], None] | None = None,
 ) -> Costs:
     """Return the costs of a network that has its place already (see ``cost``).
 
@@ -275,13 +324,29 @@ def cost_placed(
     """
     _check_arguments(per, samples, fidelity)
     total = int(samples or DEFAULT_EPOCH_SAMPLES) if per == "epoch" else recipe.batch_size
-    plan = schedule(network, rule, placement, recipe, forward_only=forward_only)
     analysis = analyse(network, rule, placement, recipe, samples=total, forward_only=forward_only)
-    trace = simulate(plan, placement.chip, samples=total, log_rows=log_rows) if fidelity == "event" else None
-    if trace is not None:
-        check_agreement(trace, analysis)
-    prices = price(analysis if trace is None else trace, placement.chip)
-    return Costs(network, rule, placement.chip, recipe, placement, plan, per, analysis, trace, prices)
+    plan, traces = None, []
+    if SIMULATED_LEVELS[fidelity]:
+        from neurosim.engine import simulate  # closed forms need neither SimPy nor a compiler
+
+        if before_simulating is not None and fidelity == "event":
+            what = (network, rule, placement, recipe)
+            before_simulating(predict_effort(*what, samples=total, forward_only=forward_only))
+        plan = schedule(network, rule, placement, recipe, forward_only=forward_only)
+        for level in SIMULATED_LEVELS[fidelity]:
+            traces.append(simulate(plan, placement.chip, samples=total, log_rows=log_rows, network=level))
+            check_agreement(traces[-1], analysis)
+    prices = price(traces[-1] if traces else analysis, placement.chip)
+    described = (network, rule, placement.chip, recipe, placement, per)
+    return Costs(
+        *described,
+        analysis,
+        traces[-1] if traces else None,
+        prices,
+        forward_only=forward_only,
+        scheduled=plan,
+        event_trace=traces[0] if fidelity == "flit" else None,
+    )
 
 
 def check_agreement(trace: Trace, analysis: Analysis) -> None:

@@ -6,11 +6,13 @@ import json
 import math
 import os
 import re
+import secrets
 import shutil
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -153,11 +155,11 @@ def make_folder(out: str | os.PathLike[str] | None, what: str, *marks: str) -> P
 
 
 @contextmanager
-def lock_run(path: Path, name: str = _LOCK) -> Iterator[None]:
-    """Hold a lock of a run folder while the block runs; raise RunError when another process holds it."""
+def lock_run(path: Path, name: str = _LOCK, wait_seconds: float = 0) -> Iterator[None]:
+    """Hold a lock of a run folder while the block runs; raise RunError when another process holds it for so long."""
     from filelock import FileLock, Timeout
 
-    lock = FileLock(path / name, timeout=0)
+    lock = FileLock(path / name, timeout=wait_seconds)
     with _naming(path):
         try:
             lock.acquire()
@@ -175,7 +177,8 @@ def replacing(path: Path) -> Iterator[Path]:
 
     A reader sees the old file or the new one, never half of it; a block that fails leaves the old one.
     """
-    temporary = path.parent / f".{path.stem}.{os.getpid()}.tmp{path.suffix}"
+    # Processes of other machines, with other process numbers, may write into the same folder.
+    temporary = path.parent / f".{path.stem}.{os.getpid()}-{secrets.token_hex(4)}.tmp{path.suffix}"
     with _naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -304,7 +307,9 @@ def _create_numbered(parent: Path, what: str) -> Path:
 
 
 def _entries(path: Path) -> list[str]:
-    return [name for name in os.listdir(path) if not name.startswith(_LOCK)] if path.is_dir() else []
+    if not path.is_dir():
+        return []
+    return [name for name in os.listdir(path) if not name.startswith(_LOCK) and not fnmatch(name, _UNFINISHED)]
 
 
 def _results(path: Path) -> list[Path]:

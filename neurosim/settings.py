@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from neurosim.chips import Chip
-from neurosim.descriptions import Description, override, parse_value, validate
+from neurosim.descriptions import Description, override, parse_value, resolved_key, validate
 from neurosim.errors import DescriptionError, nearest_guess
 from neurosim.explanations import key_paths
 from neurosim.networks import Conv, Dense, Network, Pool
@@ -93,6 +93,17 @@ def check_rule_names(settings: Settings, names: Sequence[str]) -> None:
                 f"--set {name}:...: rule {name!r} is not in use; in use are {', '.join(names)}"
                 f"{nearest_guess(name, names)}"
             )
+
+
+def field_of(key: str) -> str:
+    """Return the one full name of a field that a key of ``--set`` may name in several ways: ``chip.noc.flit_bits``.
+
+    Raises:
+        DescriptionError: no such field, or several tables have it.
+    """
+    rule, colon, inner = key.strip().rpartition(":")
+    part, path = _locate(inner.strip(), key)
+    return f"{rule.strip()}{colon}{part}.{resolved_key(PARTS[part], path)}"
 
 
 def _locate(key: str, text: str) -> tuple[str, str]:

@@ -57,7 +57,7 @@ def assumed_numbers(numbers: Mapping[str, Any], sources: Mapping[str, str]) -> l
 
     A table whose numbers all share the reason is named in their place.
     """
-    reasons = {path: _reason(source_of(sources, path)) for path in numbers}
+    reasons = {path: why_assumed(source_of(sources, path)) for path in numbers}
     by_reason: dict[str, dict[str, None]] = {}
     for path, reason in reasons.items():
         if reason is not None:
@@ -66,7 +66,7 @@ def assumed_numbers(numbers: Mapping[str, Any], sources: Mapping[str, str]) -> l
     return [f"{', '.join(places)}: {reason}" for reason, places in by_reason.items()]
 
 
-def _reason(source: str | None) -> str | None:
+def why_assumed(source: str | None) -> str | None:
     """Return why a number is assumed, or None where it has a source."""
     if source is None:
         return "no source is given"

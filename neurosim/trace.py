@@ -66,7 +66,7 @@ class CountTable:
             values = self.traffic[:, TRAFFIC_INDEX[name]] if rows is None else self.traffic[rows, TRAFFIC_INDEX[name]]
         else:
             columns = _COLUMNS_OF_COUNT[name]
-            values = self.work[:, columns] if rows is None else self.work[np.ix_(rows, columns)]
+            values = self.work[:, columns] if rows is None else self.work[rows][:, columns]
         return int(values.sum())
 
     def counts(self, rows: list[int] | None = None) -> dict[str, int]:
@@ -108,11 +108,13 @@ class Timeline:
     """When the tasks of a simulated stretch ran: arrays [tasks run] in the order in which they started.
 
     ``task`` is the number in the plan's table, ``microbatch`` counts on through steps. A stretch stands for ``times``
-    stretches of the run (overlap none: one microbatch of each kind; exact: the epoch, once).
+    stretches of the run (overlap none: one microbatch of each kind; exact: the epoch, once). ``crossings`` is how often
+    a link was granted to a message in what was simulated of it.
     """
 
     times: int
     makespan_cycles: int
+    crossings: int
     task: IntArray
     microbatch: IntArray
     samples: IntArray
@@ -129,6 +131,7 @@ class Trace:
     resource), and ``serial_path`` the part of it that more cores would not shorten; ``waiting_messages_most`` the
     high-water mark of messages that waited for a link. ``deliveries`` holds single ones by DELIVERY_COLUMNS, those of a
     timeline up to a limit; cycles are those of the timeline, io ports are numbered from the chip's cores on.
+    ``network`` is the level at which messages moved, "event" or "flit".
     """
 
     counts: CountTable
@@ -151,6 +154,7 @@ class Trace:
     waiting_messages_most: int
     timelines: tuple[Timeline, ...]
     deliveries: dict[str, IntArray]
+    network: str = "event"
 
     def as_arrays(self) -> dict[str, NDArray[Any]]:
         """Return the facts as named arrays, for an .npz file; ``trace_from_arrays`` reads them again.
@@ -180,6 +184,7 @@ class Trace:
             "structure": np.array(list(self.structure)),
             "structure_values": np.array(list(self.structure.values())),
             "timelines": np.array(len(self.timelines)),
+            "network": np.array(self.network),
         }
         arrays |= {name: np.array(getattr(self, name), dtype=np.int64) for name in _SCALARS}
         for name in _PATHS:
@@ -225,6 +230,7 @@ def trace_from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Trace:
             structure=dict(zip(arrays["structure"].tolist(), arrays["structure_values"].tolist(), strict=True)),
             groups=tuple(_rows_of(GroupFacts, "group", arrays)),
             deliveries={name: arrays[f"delivery_{name}"] for name in DELIVERY_COLUMNS},
+            network=str(arrays["network"]) if "network" in arrays else "event",  # written since there are two
             timelines=tuple(_timeline_of(arrays, number) for number in range(int(arrays["timelines"]))),
             **{name: int(arrays[name]) for name in _SCALARS},
         )
@@ -264,5 +270,5 @@ def _path_of(arrays: Mapping[str, NDArray[Any]], name: str) -> dict[tuple[str, s
 
 def _timeline_of(arrays: Mapping[str, NDArray[Any]], number: int) -> Timeline:
     found: dict[str, Any] = {column.name: arrays[f"timeline_{number}_{column.name}"] for column in fields(Timeline)}
-    found |= {name: int(found[name]) for name in ("times", "makespan_cycles")}
+    found |= {name: int(found[name]) for name in ("times", "makespan_cycles", "crossings")}
     return Timeline(**found)

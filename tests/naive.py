@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 
 import naive_channel as channel
+from naive_array import array_cycles, folds
 from naive_case import OPERATIONS, Case, blocks
 from naive_errors import Errors
 from naive_machine import Role, Task, Value, mac_cycles, traffic
@@ -59,6 +60,28 @@ class Step(Errors):
     def _update(self, layer: int, part: Part, q: int, samples: range) -> None:
         case, grid = self.case, self.case.map(layer)
         task = self.task("update", layer, part.core, q)
+        if self.chip.core.systolic:
+            self._update_on_array(task, part, samples)
+        else:
+            self._update_on_lanes(task, part, samples)
+        for _ in part.map_units:
+            for _ in samples:
+                task.add("elementwise_ops")  # the bias's gradient
+        if part.tile == 0 and case.tiled(layer) and q == self.last:
+            self._add_partial_gradients(part, layer)
+        for _ in part.channels:
+            self._gradient(task, part, "neuron_reads", "neuron_writes")
+            self._apply(task, part, "neuron_reads", "neuron_writes", "bias")
+            for _ in grid.kernel:
+                self._gradient(task, part, "gradient_reads", "gradient_writes")
+                self._apply(task, part, "synapse_reads", "synapse_writes", "weight")
+        if self.chip.behind_channel:
+            task.add("channel_bits", times=channel.update_bits(case, layer))
+        if q == self.last:
+            self._send_updates(task, part)
+
+    def _update_on_lanes(self, task: Task, part: Part, samples: range) -> None:
+        layer, grid = task.layer, self.case.map(task.layer)
         places = [(n, position) for n in samples for position in grid.positions(part)]
         for group in blocks(part.channels, self.columns):
             for i in part.needs:
@@ -71,23 +94,26 @@ class Step(Errors):
         for unit in part.map_units:
             for n in samples:
                 self.read(task, ("error", "delta", layer, unit, n))
-                task.add("elementwise_ops")  # the bias's gradient
-        if part.tile == 0 and case.tiled(layer) and q == self.last:
-            self._add_partial_gradients(part, layer)
-        for _ in part.channels:
-            self._gradient(task, part, "neuron_reads", "neuron_writes")
-            self._apply(task, part, "neuron_reads", "neuron_writes", "bias")
-            for _ in grid.kernel:
-                self._gradient(task, part, "gradient_reads", "gradient_writes")
-                self._apply(task, part, "synapse_reads", "synapse_writes", "weight")
         a, taps = len(part.channels), len(grid.kernel)
         rows_first = self.chip.core.lanes[0] > 1
         p, columns, r = (a, taps, len(places)) if rows_first else (len(places), a, taps)
         task.mac_cycles += mac_cycles(self.chip, p, [r] * columns)
-        if self.chip.behind_channel:
-            task.add("channel_bits", times=channel.update_bits(case, layer))
-        if q == self.last:
-            self._send_updates(task, part)
+
+    def _update_on_array(self, task: Task, part: Part, samples: range) -> None:
+        """Channels x places of errors from the left, places x taps of what the layer read from the right."""
+        layer, grid = task.layer, self.case.map(task.layer)
+        places = [(n, position) for n in samples for position in grid.positions(part)]
+        entered: dict[int, set[Value]] = {}
+        for fold in folds(self.chip, list(part.channels), range(len(grid.kernel)), places):
+            for n, position in fold.terms:
+                for own in fold.rows:
+                    self.read(task, ("error", "delta", layer, grid.map.unit(own, *position), n))
+                taps, under = grid.taps(*position), entered.setdefault(fold.right_pass, set())
+                self._enter(task, under, [("activation", "h", layer - 1, taps[tap], n) for tap in fold.columns])
+            self.enter_matrix(task, fold, [])
+            self.leave(task, fold, "gradient")
+        self._enter_rest(task, part, samples, entered)
+        task.mac_cycles += array_cycles(self.chip, len(part.channels), len(grid.kernel), len(places))
 
     def _gradient(self, task: Task, part: Part, reads: str, writes: str) -> None:
         """Gradients outside the lanes: the first microbatch only writes, the last only reads.

@@ -67,7 +67,8 @@ class Case:
             widths = [channels * image_rows * columns, *(grid.channels * grid.rows * grid.columns for grid in handed)]
             object.__setattr__(self, "widths", tuple(widths))
         rows, _ = self.chip.core.lanes
-        if self.microbatch > rows * self.chip.core.accumulators_per_lane and not self.chip.behind_channel:
+        limited = not self.chip.behind_channel and not self.chip.core.systolic
+        if limited and self.microbatch > rows * self.chip.core.accumulators_per_lane:
             raise ValueError(f"microbatch {self.microbatch} is more than the lanes' accumulators hold")
         if self.rule.matrix == "sign" and self.rule.feedback.magnitude in ("xavier", "one") and self.generated:
             raise ValueError("one constant per layer has nothing to generate")

@@ -31,12 +31,14 @@ def duration_cycles(case: Case, task: Task) -> int:
             word_bits = getattr(core, f"{memory}_memory").word_bits
             words[memory] += values * -(-kind_bits(case, name, kind) // word_bits)
     generated = sum(values for (name, _), values in task.counts.items() if name.endswith("_generated"))
-    rate = getattr(core, task.phase).elementwise_per_cycle or core.elementwise_per_cycle
+    phase = getattr(core, task.phase)
+    rate = phase.elementwise_per_cycle or core.elementwise_per_cycle
     slowest = max(
-        task.mac_cycles,
+        task.mac_cycles * (phase.mac_cycles or core.mac_cycles),
         -(-words["neuron"] // core.neuron_memory.words_per_cycle),
         -(-words["synapse"] // core.synapse_memory.words_per_cycle),
-        -(-task.counts["elementwise_ops", ""] // rate),
+        -(-(task.counts["elementwise_ops", ""] + task.gathered_macs) // rate)
+        * (phase.elementwise_cycles or core.elementwise_cycles),
         -(-generated // core.generate_per_cycle),
     )
     crossing = 0  # bounds a task from outside its pipeline

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 import naive_channel as channel
+from naive_array import array_cycles, folds
 from naive_case import blocks
 from naive_forward import Forward
 from naive_machine import WEIGHT, Role, Task, Value, mac_cycles
@@ -171,6 +172,9 @@ class Errors(Forward):
         needed = after.errors_for(part)
         errors: list[Value] = [("error", "delta", layer + 1, k, n) for k in needed for n in samples]
         self.arrive(task.core, "error", layer, errors)
+        if self.chip.core.systolic:
+            self._convolve_back_on_array(task, part, samples)
+            return
         rows, columns = after.rows_tapped_at(part.rows), range(after.map.columns)
         kernel_rows, kernel_columns = (range(axis.kernel) for axis in (after.shape.rows, after.shape.columns))
         pairs = [(n, y, x, tap, w) for n in samples for y, tap in rows for x in columns for w in kernel_columns]
@@ -188,6 +192,38 @@ class Errors(Forward):
                     for _ in range(after.map.channels * len(kernel_rows) * len(kernel_columns)):
                         self._fetch(task)
         task.mac_cycles += mac_cycles(self.chip, len(pairs), [after.map.channels] * len(part.channels))
+
+    def _convolve_back_on_array(self, task: Task, part: Part, samples: range) -> None:
+        """All positions whose errors are here x filters from the left, filters x (own channels' taps) from the right.
+
+        What comes out for other tiles' rows is nobody's: it is not counted as a MAC.
+        """
+        after = self.case.map(task.layer + 1)
+        kernel = [(v, w) for v in range(after.shape.rows.kernel) for w in range(after.shape.columns.kernel)]
+        own, rows = set(after.rows_tapped_at(part.rows)), sorted({at[0] for at in after.rows_tapped_at(part.rows)})
+        span = range(rows[0], rows[-1] + 1) if rows else range(0)
+        places = [(n, y, x) for n in samples for y in span for x in range(after.map.columns)]
+        columns = [(channel, v, w) for channel in part.channels for v, w in kernel]
+        for fold in folds(self.chip, places, columns, range(after.map.channels)):
+            for n, y, x in fold.rows:
+                for k in fold.terms:
+                    self.read(task, ("error", "delta", task.layer + 1, after.map.unit(k, y, x), n))
+                    for _, v, _ in fold.columns:
+                        if (y, v) in own:
+                            task.add("macs")
+            for _ in fold.terms:
+                for _ in fold.columns:
+                    self._fetch(task)
+        if places:
+            self._leave_sums(task, after.map.channels, len(part.units) * len(samples))
+        task.mac_cycles += array_cycles(self.chip, len(places), len(columns), after.map.channels)
+
+    def _leave_sums(self, task: Task, terms: int, sums: int) -> None:
+        """Write the sums of all folds of terms but the last, and read them again; taps are added beneath the array."""
+        if self.chip.core.dataflow != "output":
+            for _ in list(blocks(range(terms), self.chip.core.lanes[0]))[1:]:
+                task.add("neuron_writes", "accumulator", sums)
+                task.add("neuron_reads", "accumulator", sums)
 
     # --- sums at the owners of the weights -----------------------------------------------------------------------
 
@@ -210,6 +246,9 @@ class Errors(Forward):
 
     def _multiply_back(self, task: Task, part: Part, samples: range) -> None:
         """An error is read once for each group of C input channels; a weight serves R A input positions of samples."""
+        if self.chip.core.systolic:
+            self._multiply_back_on_array(task, part, samples)
+            return
         after = self.case.map(task.layer + 1)
         kernel = [(v, w) for v in range(after.shape.rows.kernel) for w in range(after.shape.columns.kernel)]
         rows = [(n, y, x, v, w) for n in samples for y, x in after.positions(part) for v, w in kernel]
@@ -226,6 +265,18 @@ class Errors(Forward):
                     for _ in rows:
                         task.add("macs")
         task.mac_cycles += mac_cycles(self.chip, len(rows), [len(part.channels)] * after.inputs.channels)
+
+    def _multiply_back_on_array(self, task: Task, part: Part, samples: range) -> None:
+        """Own positions x own filters from the left, filters x (taps of all input channels) from the right."""
+        after = self.case.map(task.layer + 1)
+        places = [(n, position) for n in samples for position in after.positions(part)]
+        for fold in folds(self.chip, places, after.kernel, list(part.channels)):
+            for n, position in fold.rows:
+                for own in fold.terms:
+                    self.read(task, ("error", "delta", task.layer + 1, after.map.unit(own, *position), n))
+            self.enter_matrix(task, fold, self._connection())
+        self._leave_sums(task, len(part.channels), len(part.needs) * len(samples))
+        task.mac_cycles += array_cycles(self.chip, len(places), len(after.kernel), len(part.channels))
 
     def _combine(self, task: Task, part: Part, samples: range) -> None:
         """Add the partial sums: all but the last read of each, and every addition, are the port's.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import naive_channel as channel
+from naive_array import array_cycles, folds
 from naive_case import blocks
 from naive_machine import WEIGHT, Machine, Role, Task, Value, mac_cycles
 from naive_maps import Part, cut
@@ -108,6 +111,9 @@ class Forward(Machine):
         needed = set(part.needs)
         for _, (row, column) in places:
             assert {tap for tap in grid.taps(row, column) if tap is not None} <= needed, "a tap outside of what is held"
+        if self.chip.core.systolic:
+            self._sum_on_array(task, part, samples)
+            return
         for group in blocks(part.channels, self.columns):
             for i in part.needs:
                 for n in samples:
@@ -120,6 +126,36 @@ class Forward(Machine):
                         for _ in block:
                             task.add("macs")
         task.mac_cycles += mac_cycles(self.chip, len(places), [len(grid.kernel)] * len(part.channels))
+
+    def _sum_on_array(self, task: Task, part: Part, samples: range) -> None:
+        """Places of samples x taps from the left, taps x filters from the right; a bias enters with its weights."""
+        layer, grid = task.layer, self.case.map(task.layer)
+        places = [(n, position) for n in samples for position in grid.positions(part)]
+        entered: dict[int, set[Value]] = {}
+        for fold in folds(self.chip, places, list(part.channels), range(len(grid.kernel))):
+            under = entered.setdefault(fold.left_pass, set())
+            for n, (row, column) in fold.rows:
+                taps = grid.taps(row, column)
+                self._enter(task, under, [("activation", "h", layer - 1, taps[tap], n) for tap in fold.terms])
+            self.enter_matrix(task, fold, [WEIGHT])
+            for _ in fold.columns:
+                if fold.first:
+                    task.add("neuron_reads", "bias")
+            self.leave(task, fold, "neuron")
+        self._enter_rest(task, part, samples, entered)
+        task.mac_cycles += array_cycles(self.chip, len(places), len(part.channels), len(grid.kernel))
+
+    def _enter(self, task: Task, under: set[Value], wanted: Iterable[tuple[str, str, int, int | None, int]]) -> None:
+        """Read what a line buffer does not have yet in this pass; padding (None) is made."""
+        for kind, what, layer, unit, n in wanted:
+            if unit is not None and (kind, what, layer, unit, n) not in under:
+                under.add((kind, what, layer, unit, n))
+                self.read(task, (kind, what, layer, unit, n))
+
+    def _enter_rest(self, task: Task, part: Part, samples: range, entered: dict[int, set[Value]]) -> None:
+        """Read what streams through a line buffer without being under a window, in every pass."""
+        for under in entered.values():
+            self._enter(task, under, [("activation", "h", task.layer - 1, i, n) for i in part.needs for n in samples])
 
     def _send_activations(self, task: Task, part: Part, samples: range) -> None:
         """Send every tile of the next layer the units that it needs."""

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+from naive_array import Fold, array_cycles, folds
 from naive_case import Case, blocks
 from naive_routes import crosses_border, flits_of, port_router, router_of, tree
 
@@ -31,6 +33,7 @@ class Task:
     microbatch: int
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
     mac_cycles: int = 0
+    gathered_macs: int = 0  # those that the element-wise unit does, because an array cannot gather
 
     @property
     def phase(self) -> str:
@@ -151,6 +154,9 @@ class Machine:
         connection costs each time it is fetched (a fetched connection serves R A samples).
         """
         additions = self.case.rule.error == "output-sign" and task.phase == "error"
+        if self.chip.core.systolic and not additions and not self.case.rule.sparse:
+            self._product_on_array(task, list(samples), terms, source, fetches)
+            return
         for group in blocks(list(terms), self.columns):
             for block in blocks(samples, self.samples_per_fetch):
                 self._broadcast(task, block, {j: terms[j] for j in group}, source)
@@ -160,8 +166,46 @@ class Machine:
                             task.add(name, kind)
                         for _ in block:
                             task.add("elementwise_ops" if additions else "macs")
-        if not additions:
+        if not additions and self.chip.core.systolic:
+            task.gathered_macs += sum(len(each) for each in terms.values()) * len(samples)
+        elif not additions:
             task.mac_cycles += mac_cycles(self.chip, len(samples), [len(each) for each in terms.values()])
+
+    def _product_on_array(
+        self,
+        task: Task,
+        samples: Sequence[int],
+        terms: dict[int, list[int]],
+        source: Callable[[int, int], Value],
+        fetches: Sequence[tuple[str, str]],
+    ) -> None:
+        """Every output has all terms: samples x terms from the left, a matrix of terms x outputs from the right."""
+        for fold in folds(self.chip, samples, list(terms), next(iter(terms.values()))):
+            for n in fold.rows:
+                for term in fold.terms:
+                    self.read(task, source(term, n))
+            self.enter_matrix(task, fold, fetches)
+            self.leave(task, fold, "neuron")
+        shape = len(samples), len(terms), len(next(iter(terms.values())))
+        task.mac_cycles += array_cycles(self.chip, *shape)
+
+    def enter_matrix(self, task: Task, fold: Fold[Any, Any, Any], fetches: Sequence[tuple[str, str]]) -> None:
+        """Fetch the values of a matrix that enter an array with a fold, and multiply."""
+        for _ in fold.terms:
+            for _ in fold.columns:
+                for name, kind in fetches:
+                    task.add(name, kind)
+                for _ in fold.rows:
+                    task.add("macs")
+
+    def leave(self, task: Task, fold: Fold[Any, Any, Any], memory: str) -> None:
+        """Write the sums that leave an array with a fold, if they are not complete, and read those they go on from."""
+        for _ in fold.rows:
+            for _ in fold.columns:
+                if not fold.first:
+                    task.add(f"{memory}_reads", "accumulator")
+                if not fold.last:
+                    task.add(f"{memory}_writes", "accumulator")
 
     def _broadcast(
         self, task: Task, block: Sequence[int], terms: dict[int, list[int]], source: Callable[[int, int], Value]
@@ -178,12 +222,13 @@ class Machine:
 
 def mac_cycles(chip: Chip, samples: int, lengths: Sequence[int]) -> int:
     """Step through a product of ``samples`` rows whose outputs have the given numbers of terms; return its cycles."""
+    assert not chip.core.systolic
     rows, columns = chip.core.lanes
     cycles = 0
     for group in blocks(lengths, columns):
         for _ in blocks(range(samples), rows):
-            cycles += max(group) + (rows + columns - 2 if chip.core.systolic else 0)
-    return cycles - 1 if chip.core.systolic else cycles
+            cycles += max(group)
+    return cycles
 
 
 def traffic(chip: Chip, message: Message) -> dict[str, int]:

@@ -153,11 +153,12 @@ def fits(case: Case) -> bool:
 
 
 def auto_microbatch(case: Case) -> int:
-    """Return the largest m <= min(N, R A) with which every core fits (all N behind a channel)."""
+    """Return the largest m <= min(N, R A) with which every core fits (all N behind a channel); arrays know no R A."""
     if case.chip.behind_channel:
         return case.batch
     rows, _ = case.chip.core.lanes
-    for microbatch in range(min(case.batch, rows * case.chip.core.accumulators_per_lane), 0, -1):
+    held = case.batch if case.chip.core.systolic else rows * case.chip.core.accumulators_per_lane
+    for microbatch in range(min(case.batch, held), 0, -1):
         if fits(replace(case, microbatch=microbatch)):
             return microbatch
     raise PlacementError("no microbatch fits")

@@ -84,7 +84,7 @@ def channel_chip(cache_bytes: int, reuse: str = "layer", **changes: Any) -> Chip
         channel_pj_per_bit=1.0,
         reuse=reuse,  # type: ignore[arg-type]
     )
-    return tiny_chip(grid=(1, 1), channel=channel, lanes=(2, 2), **changes)
+    return tiny_chip(**{"grid": (1, 1), "channel": channel, "lanes": (2, 2), **changes})
 
 
 @st.composite
@@ -99,13 +99,17 @@ def chips(draw: st.DrawFn) -> Chip:
     slow = st.sampled_from([1, 2, 4, 60])  # one direction may be so slow that nothing else matters
     rates = st.builds(LinkRates, link_bits=st.none() | bits, hop_cycles=st.none() | slow)
     memory = {"words_per_cycle": draw(small), "word_bits": draw(st.sampled_from([2, 8, 16]))}
+    dataflow = draw(dataflows())
     core = {
         "pipeline_cycles": draw(st.integers(0, 3)),
-        "systolic": draw(st.booleans()),
+        "dataflow": dataflow,
+        "mac_cycles": draw(small),
         "elementwise_per_cycle": draw(small),
+        "elementwise_cycles": draw(small),
         "generate_per_cycle": draw(small),
         "neuron_memory": tiny_chip().core.neuron_memory.model_copy(update=memory),
-        "error": PhaseRates(elementwise_per_cycle=draw(st.none() | small)),
+        "error": PhaseRates(elementwise_per_cycle=draw(st.none() | small), elementwise_cycles=draw(st.none() | small)),
+        "update": PhaseRates(mac_cycles=draw(st.none() | small)),
     }
     noc = {
         "cores_per_router": draw(st.integers(1, 2)),
@@ -120,8 +124,8 @@ def chips(draw: st.DrawFn) -> Chip:
     return tiny_chip(
         grid=(columns // across, rows // down),
         chips=(across, down),
-        lanes=draw(st.sampled_from([(1, 1), (1, 2), (1, 3), (2, 2)])),
-        accumulators_per_lane=draw(st.integers(1, 3)),
+        lanes=draw(lanes(dataflow)),
+        accumulators_per_lane=draw(st.integers(1, 3)) if dataflow == "lanes" else 1,
         core=core,
         noc=noc,
         io=Io(ports=tuple(ports), io_bits_per_cycle=draw(bits), offchip_pj_per_bit=1.0),
@@ -129,9 +133,24 @@ def chips(draw: st.DrawFn) -> Chip:
     )
 
 
-def channel_chips() -> st.SearchStrategy[Chip]:
-    """Draw a chip behind a channel: small caches and large ones, both ends of reuse."""
-    return st.builds(channel_chip, st.sampled_from([16, 64, 200, 4096]), st.sampled_from(["layer", "ideal"]))
+def dataflows() -> st.SearchStrategy[str]:
+    """Draw lanes, more often than each of the three systolic arrays."""
+    return st.sampled_from(["lanes", "lanes", "lanes", "output", "weight", "input"])
+
+
+def lanes(dataflow: str) -> st.SearchStrategy[tuple[int, int]]:
+    """Draw the rows and columns of lanes, which are few, or of an array, which may be higher than wide."""
+    few = [(1, 1), (1, 2), (1, 3), (2, 2)]
+    return st.sampled_from(few if dataflow == "lanes" else [*few, (2, 1), (3, 2), (2, 4)])
+
+
+@st.composite
+def channel_chips(draw: st.DrawFn) -> Chip:
+    """Draw a chip behind a channel: small caches and large ones, both ends of reuse, lanes and arrays."""
+    dataflow = draw(dataflows())
+    array = {} if dataflow == "lanes" else {"lanes": draw(lanes(dataflow)), "accumulators_per_lane": 1}
+    cache = draw(st.sampled_from([16, 64, 200, 4096])), draw(st.sampled_from(["layer", "ideal"]))
+    return channel_chip(*cache, core={"dataflow": dataflow}, **array)
 
 
 @st.composite
@@ -167,7 +186,7 @@ def cases(draw: st.DrawFn, /, chip: Chip | st.SearchStrategy[Chip] | None = None
 def recipes(draw: st.DrawFn, chip: Chip) -> dict[str, Any]:
     """Draw what a case has of a recipe."""
     batch = draw(st.integers(1, 5))
-    most = min(batch, chip.core.lanes[0] * chip.core.accumulators_per_lane)
+    most = min(batch, batch if chip.core.systolic else chip.core.lanes[0] * chip.core.accumulators_per_lane)
     return {
         "batch": batch,
         "microbatch": batch if chip.behind_channel else draw(st.integers(1, most)),

@@ -18,6 +18,7 @@ from pipelines import Pipeline, counted, examples, modulo_connections
 
 from naive import count
 from neurosim.analytic import analyse
+from neurosim.analytic.durations import core_cycles
 from neurosim.analytic.traffic import flits_of
 from neurosim.chips import LinkRates, load_chip
 from neurosim.engine import simulate
@@ -26,6 +27,7 @@ from neurosim.placement import place, with_connections
 from neurosim.recipes import Recipe
 from neurosim.rules import RULES
 from neurosim.schedules import Plan, schedule
+from neurosim.schedules.tasks import task_durations
 from neurosim.topology import tree_links
 from neurosim.trace import CountTable
 
@@ -54,6 +56,31 @@ def test_an_epoch_counts_what_the_engine_counts(drawn: Case, samples: int) -> No
     assert closed.counts.traffic.tolist() == trace.counts.traffic.tolist()  # by direction of the links too
     assert (closed.barriers, closed.cores_used) == (trace.barriers, trace.cores_used)
     assert closed.bound.bound_cycles <= trace.makespan_cycles
+
+
+def durations_agree(pipeline: Pipeline) -> None:
+    """Compare durations of layers that look alike, asked once, with the plan's table of all tasks."""
+    table, layout = pipeline.plan.tasks, pipeline.plan.layout
+    for batch in pipeline.plan.microbatches():
+        found, expected = task_durations(layout, batch), table.work(batch).durations
+        assert list(found) == [(group.kind, group.layer) for group in table.groups]
+        assert np.concatenate(list(found.values())).tolist() == expected.tolist()
+        everywhere = layout.chip.cores + layout.ports
+        on_core = np.bincount(table.core, weights=expected, minlength=everywhere)
+        assert core_cycles(layout, found).tolist() == on_core.tolist()
+
+
+@examples(120)
+@given(cases() | conv_cases())
+def test_durations_are_those_of_the_table_of_all_tasks(drawn: Case) -> None:
+    durations_agree(Pipeline(drawn))
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_layers_that_look_alike_take_equally_long(rule: str) -> None:
+    cores = [[0, 1], [2, 3], [4, 5], [6, 7], [8, 9], [10]]
+    case = paper_case(rule, widths=(6, 5, 5, 5, 5, 5, 3), chip=tiny_chip(grid=(11, 1)), cores=cores)
+    durations_agree(Pipeline(case))
 
 
 # --- rows that are known -----------------------------------------------------------------------------------------

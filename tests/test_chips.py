@@ -10,6 +10,7 @@ import neurosim.chips
 from neurosim.chips import Chip, assumed, chip_files, chip_names, load_chip, tile_chips
 from neurosim.descriptions import override
 from neurosim.errors import DescriptionError
+from neurosim.pipeline import cost
 from neurosim.settings import parse_settings
 from neurosim.sources import flat_sources, number_paths, source_of
 
@@ -22,8 +23,9 @@ def write(folder, text):
     return path
 
 
-def test_there_are_four_machines_to_start_from():
-    assert {"tiny", "mesh64", "mesh1024", "von_neumann"} <= set(chip_names())
+def test_there_are_machines_to_start_from():
+    wanted = {"tiny", "mesh64", "mesh1024", "von_neumann", "tpu_like", "loihi", "loihi_silicon", "df_lnpu"}
+    assert wanted <= set(chip_names())
 
 
 @pytest.mark.parametrize("name", chip_names())
@@ -46,6 +48,36 @@ def test_a_machine_leaves_no_number_to_a_default_that_is_not_zero(name):
 def test_the_readme_lists_every_machine():
     readme = chip_files()["tiny"].with_name("README.md").read_text(encoding="utf-8")
     assert all(f"| `{name}` |" in readme for name in chip_names())
+
+
+def test_the_times_of_loihi_are_those_published_to_the_tenth_of_a_nanosecond():
+    chip = load_chip("loihi")
+    core, noc, ns = chip.core, chip.noc, 1e3 / chip.clock_mhz
+    times = [core.mac_cycles, core.update.mac_cycles, core.elementwise_cycles, noc.hop_cycles]
+    times += [noc.east.hop_cycles, noc.west.hop_cycles, noc.north.hop_cycles, noc.south.hop_cycles, chip.barrier_cycles]
+    assert [cycles * ns for cycles in times] == pytest.approx([3.5, 6.1, 8.4, 2.1, 4.1, 4.1, 6.5, 6.5, 465])
+    assert chip.cores == 128
+    assert core.elementwise_pj * core.elementwise_per_cycle == 81
+
+
+@pytest.mark.parametrize(("direction", "published_pj"), [("east", 3.0), ("south", 4.0)])
+def test_hops_on_loihi_cost_the_published_energy_after_that_of_a_spike_within_a_tile(direction, published_pj):
+    noc = load_chip("loihi").noc
+    rates = getattr(noc, direction)
+    link_pj = noc.link_pj_per_flit if rates.link_pj_per_flit is None else rates.link_pj_per_flit
+    assert link_pj + noc.router_pj_per_flit == pytest.approx(published_pj)
+
+
+def test_the_two_sets_of_numbers_of_loihi_are_not_mixed():
+    published, silicon = (load_chip(name).sources.values() for name in ("loihi", "loihi_silicon"))
+    assert not any("pJ" in text or " ns" in text for text in published if "TCAD" in text)
+    assert not any("pJ" in text or " ns" in text for text in silicon if "MM.2018" in text)
+
+
+@pytest.mark.parametrize("name", ["loihi", "loihi_silicon"])
+def test_a_chip_with_a_barrier_refuses_overlap(name):
+    with pytest.raises(DescriptionError, match=r"barrier"):
+        cost("12-9-5", chip=name, overlap="exact", fidelity="analytic")
 
 
 def test_von_neumann_is_on_equal_terms_with_mesh64():
@@ -87,7 +119,7 @@ def test_a_chip_is_returned_as_it_is():
 def test_an_unknown_chip_gets_a_guess_and_the_list():
     with pytest.raises(
         DescriptionError,
-        match=r"'mesh46' is no chip; did you mean 'mesh64'\?; there are mesh1024, mesh1024-large, mesh64",
+        match=r"'mesh46' is no chip; did you mean 'mesh64'\?; there are df_lnpu, loihi, .*mesh64, ",
     ):
         load_chip("mesh46")
     with pytest.raises(DescriptionError, match="must be a chip's name, a path, or a Chip"):

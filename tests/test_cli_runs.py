@@ -66,6 +66,17 @@ def test_cost_shows_what_stays_within_chips_and_what_crosses_where_there_are_sev
     assert rows["energy of links between chips"][-2].strip() == human(found["energy_pj"]["border"], "pj")
 
 
+def test_cost_at_the_flit_level_prints_how_far_the_event_level_is_off(capsys):
+    assert run("cost", "--network", "64-32-10", "--rule", "bp", "--fidelity", "flit") == 0
+    assert " % against the flit level's" in capsys.readouterr().out
+    run("cost", "--network", "64-32-10", "--rule", "bp", "--fidelity", "flit", "--json")
+    found = json.loads(capsys.readouterr().out)
+    assert found["fidelity"] == "flit"
+    assert found["event_error_percent"] <= 0
+    assert run("cost", "--network", "4-3-2", "--fidelity", "flit", "--chip", "tiny", "--batch-size", "2") == 2
+    assert "set noc.hop_cycles to 5 or more" in capsys.readouterr().err
+
+
 def test_set_reaches_chip_network_rule_and_recipe(capsys):
     run("cost", "--network", "64-32-10", "--rule", "dfa", "--json", "--set", "chip.noc.flit_bits=32", "--set",
         "layers.1.trainable=false", "--set", "batch_size=8", "--set", "dfa:feedback.storage=generated")  # fmt: skip
@@ -186,3 +197,44 @@ def test_compare_names_the_default_rules_of_the_python_function():
     from neurosim.comparisons import DEFAULT_RULES as RULES
 
     assert DEFAULT_RULES.split(",") == list(RULES)
+
+
+def test_cost_says_what_hangs_on_assumptions(capsys):
+    call = ("cost", "--network", "24-12-5", "--batch-size", "8", "--fidelity", "analytic", "--sensitivity")
+    assert run(*call, "--rules", "bp,dfa") == 0
+    out = capsys.readouterr().out
+    assert "core.mac_pj" in out
+    assert "bp or dfa" in out
+    assert "not varied, counts or cycles hang on it: widths.weight_bits" in out
+    assert run(*call, "--json", "--recount") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert list(found["energy_pj"]["mesh64"]) == ["bp", "bp-mirrored", "fa", "dfa", "ssdfa"]
+    assert found["conclusions"]["fa or dfa"] == "fa = dfa"  # one hidden layer
+    assert "noc.flit_bits" in {each["parameter"] for each in found["parameters"]}
+
+
+def test_cost_writes_files_for_other_tools(tmp_path, capsys):
+    files = {kind: tmp_path / f"{kind}.txt" for kind in ("accelergy", "booksim", "noxim")}
+    options = [text for kind, path in files.items() for text in ("--export", f"{kind}:{path}")]
+    assert run("cost", "--network", "24-12-5", "--batch-size", "8", "--fidelity", "analytic", *options) == 0
+    assert "Energy by component" in capsys.readouterr().out
+    for path in files.values():
+        assert "24-12-5 under bp on mesh64" in path.read_text(encoding="utf-8").partition("\n")[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--sensitivity", "--rule", "dfa"), "--rule dfa: --sensitivity compares rules; give --rules dfa"),
+        (("--rules", "dfa"), "--rules dfa: is for --sensitivity; give --rule, or use neurosim compare"),
+        (("--recount",), "--recount: is for --sensitivity; add it"),
+        (("--sensitivity", "--export", "noxim:t.txt"), "--export noxim:t.txt: is of one rule's costs"),
+        (("--sensitivity", "--set", "dfa:lr=1"), "the rules of a sensitivity share one recipe; set lr for all"),
+        (("--export", "noxim"), "--export noxim: write KIND:FILE, such as accelergy:counts.yaml"),
+        (("--export", "boksim:t.txt"), "allowed are accelergy, booksim, noxim; did you mean 'booksim'?"),
+        (("--export", "noxim:t.txt", "--per", "sample"), "a sample's share of a step is no whole count"),
+    ],
+)
+def test_options_of_cost_that_would_be_ignored_are_refused(options, sentence, capsys):
+    assert run("cost", "--network", "24-12-5", *options) == 2
+    assert sentence in capsys.readouterr().err

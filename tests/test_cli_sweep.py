@@ -59,6 +59,20 @@ def test_a_file_and_options_over_it(workplace, capsys):
     assert run("sweep", "--out", "s", "--resume") == 0
 
 
+def test_chips_beside_each_other_are_an_axis_and_what_crosses_is_told(workplace, capsys):
+    code = run(
+        "sweep", "--network", "64-40-40-10", "--rules", "bp,dfa", "--chip", "tiny", "--chips", "1,16,32",
+        "--set", "core.synapse_memory.capacity_bytes=4096", "--batch-size", "4", "--optimizer", "sgd",
+        "--out", "s", "--processes", "1", "--json", "--no-von-neumann",
+    )  # fmt: skip
+    points = json.loads(capsys.readouterr().out)["points"]
+    assert code == 0
+    assert [(p["axis.chips"], p["cores"]) for p in points if p["status"] == "ok"] == [(16, 32), (32, 64)] * 2
+    assert {p["status"] for p in points if p["axis.chips"] == 1} == {"does not fit"}
+    assert all(p["border_bit_hops"] > 0 for p in points if p["status"] == "ok")
+    assert (workplace / "s" / "figures" / "border_bit_hops.png").is_file()
+
+
 def test_reports_of_a_sweep_are_drawn_again(workplace, capsys):
     run(*SMALL, "--processes", "1", "--out", "s")
     (workplace / "s" / "figures" / "energy.png").unlink()

@@ -51,15 +51,17 @@ def test_nokland_s_errors_are_stored_as_accuracies():
 
 @pytest.mark.parametrize(
     "change",
-    [{"lr": 1e-3}, {"batch_size": 32}, {"init": "uniform"}, {"loss": "softmax"}, {"reduction": "mean"},
+    [{"lr": 1e-3}, {"batch_size": 32}, {"init": "uniform"}, {"loss": "softmax"}, {"clip_value": 1.0},
      {"weight_decay": 0.1}, {"sampling": "replacement"}],
 )  # fmt: skip
 def test_a_recipe_that_differs_in_one_field_is_another(change):
     assert find_published(TWO, RULES["dfa"], NOKLAND_DFA.model_copy(update=change)) is None
 
 
-@pytest.mark.parametrize("change", [{"epochs": 3}, {"seed": 7}, {"microbatch": 4}, {"delivery": "unicast"}])
-def test_epochs_seed_and_delivery_do_not_make_another_recipe(change):
+@pytest.mark.parametrize(
+    "change", [{"epochs": 3}, {"seed": 7}, {"reduction": "mean"}, {"microbatch": 4}, {"delivery": "unicast"}]
+)
+def test_epochs_seed_delivery_and_what_the_source_leaves_open_do_not_make_another_recipe(change):
     assert find_published(TWO, RULES["dfa"], NOKLAND_DFA.model_copy(update=change)) is not None
 
 

@@ -12,7 +12,8 @@ from neurosim.counts import weighted_sum
 from neurosim.descriptions import override
 from neurosim.errors import RunError, SimulationError
 from neurosim.pipeline import Costs, cost
-from neurosim.schedules import Microbatch, microbatch_times, step_microbatches
+from neurosim.schedules import Microbatch, check_countable, microbatch_times, step_microbatches
+from neurosim.schedules.layout import Layout
 from neurosim.trace import trace_from_arrays
 
 
@@ -23,7 +24,13 @@ def costs() -> Costs:
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("clock_mhz", "250"), ("core.mac_pj", "3.6"), ("noc.router_pj_per_flit", "9"), ("static_w_chip", "2")],
+    [
+        ("clock_mhz", "250"),
+        ("core.mac_pj", "3.6"),
+        ("noc.router_pj_per_flit", "9"),
+        ("noc.injection_pj_per_flit", "9"),
+        ("static_w_chip", "2"),
+    ],
 )
 def test_counts_are_priced_again_with_other_energies_powers_and_clock(costs: Costs, key: str, value: str) -> None:
     chip = override(load_chip("mesh64"), key, value)
@@ -50,6 +57,24 @@ def test_counts_are_not_priced_on_a_chip_that_would_count_otherwise(
     for facts in (trace_from_arrays(costs.trace.as_arrays()), costs.analysis):
         with pytest.raises(SimulationError, match=rf"^mesh64\.{key}: .+ were made with {old};"):
             price(facts, chip)
+
+
+def test_making_a_message_costs_what_a_chip_says_for_each_flit(costs: Costs) -> None:
+    assert costs.trace is not None
+    chip = override(load_chip("mesh64"), "noc.injection_pj_per_flit", "100")
+    more = price(costs.trace, chip).energy_pj["router"] - costs.energy_pj["router"]
+    assert more == pytest.approx(100 * costs.counts["flits"])
+
+
+def test_slower_lanes_take_as_many_times_the_cycles(costs: Costs) -> None:
+    chip = override(load_chip("mesh64"), "core.pipeline_cycles", "0")
+    slow = override(override(chip, "core.mac_cycles", "1000"), "core.update.mac_cycles", "3000")
+    one, many = (cost("12-9-5", rule="dfa", batch_size=6, chip=each).plan.tasks for each in (chip, slow))
+    for group, times in (("forward", 1000), ("update", 3000)):
+        tasks = next(each for each in one.groups if each.kind == group)
+        rows = slice(tasks.first, tasks.first + tasks.count)
+        before, after = (plan.work(costs.plan.microbatches()[0]) for plan in (one, many))
+        assert (after.durations[rows] == times * before.resource_cycles[rows, 0]).all()
 
 
 def test_a_machine_behind_a_channel_is_not_one_without() -> None:
@@ -100,6 +125,16 @@ def test_a_total_beyond_64_bits_is_kept_and_not_stored() -> None:
 def test_counts_that_could_pass_64_bits_within_a_step_are_refused() -> None:
     with pytest.raises(SimulationError, match="could pass 64 bits"):
         cost("100000-100000-10", chip="von_neumann", batch_size=2**31 - 1, fidelity="analytic")
+
+
+def test_a_million_cores_are_countable() -> None:
+    chip = override(load_chip("mesh1024"), "grid", "[1000, 1000]")
+    network, recipe = ns.dense([1000] * 1001), ns.Recipe(batch_size=200)
+    for rule in (ns.RULES["bp"], ns.RULES["dfa"]):
+        layout = Layout(network, rule, ns.place(network, rule, chip, recipe), recipe, forward_only=False)
+        check_countable(layout, 200)
+        with pytest.raises(SimulationError, match="could pass 64 bits"):
+            check_countable(layout, 200_000)
 
 
 def test_weighted_sums_are_python_integers_where_64_bits_would_wrap() -> None:

@@ -68,7 +68,7 @@ def test_an_unknown_key_names_place_and_nearest_guess(tmp_path):
         ("core.mac_pj", "-1", "tiny.core.mac_pj: -1: must be at least 0"),
         ("core.mac_pj", "inf", "tiny.core.mac_pj: Infinity: must be a finite number"),
         ("core.mac_pj", "much", "tiny.core.mac_pj: 'much': must be a number"),
-        ("core.systolic", "1", "tiny.core.systolic: 1: must be true or false"),
+        ("power_gating", "1", "tiny.power_gating: 1: must be true or false"),
         ("clock_mhz", "0", "tiny.clock_mhz: 0: must be more than 0"),
         ("noc", "3", "tiny.noc: 3: must be a table of keys"),
         ("noc.flit_bist", "3", "tiny.noc.flit_bist: unknown key; did you mean 'flit_bits'?"),

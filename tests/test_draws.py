@@ -74,6 +74,19 @@ def test_choices_are_different_outputs_in_rising_order(outputs, data):
     assert np.all(np.diff(index, axis=1) > 0)
 
 
+@pytest.mark.parametrize(("outputs", "count"), [(1, 1), (5, 3), (10, 10), (40, 6)])
+def test_choices_are_the_first_cards_of_a_deck_that_is_shuffled(outputs, count):
+    stream = Stream(7, "feedback index", 2)
+    for draws, chosen in zip(
+        stream.uniform(range(50), count), stream.choices(range(50), outputs, count).tolist(), strict=True
+    ):
+        deck = list(range(outputs))
+        for place, draw in enumerate(draws):
+            other = place + int(draw * (outputs - place))
+            deck[place], deck[other] = deck[other], deck[place]
+        assert chosen == sorted(deck[:count])
+
+
 def test_every_output_is_chosen_equally_often():
     index = Stream(1, "feedback index", 1).choices(range(20_000), 10, 3)
     np.testing.assert_allclose(np.bincount(index.ravel()) / 6000, 1, atol=0.05)

@@ -12,6 +12,7 @@ LIGHT = [
     "import neurosim.chips, neurosim.rules, neurosim.recipes, neurosim.networks.network, neurosim.units",
     "import neurosim; neurosim.load_chip('tiny'); neurosim.load_rule('dfa'); neurosim.load_network('4-3-2')",
     "import neurosim.cli.app; neurosim.cli.app.build()",
+    "import neurosim; neurosim.cost('4-3-2', fidelity='analytic').as_dict()",
 ]
 
 

@@ -20,7 +20,8 @@ from neurosim.analytic import analyse
 from neurosim.chips import Chip
 from neurosim.counts import MESSAGE_COUNTS
 from neurosim.engine import simulate
-from neurosim.engine.simulation import Simulation, flits_by_class
+from neurosim.engine.plan_network import flits_by_class
+from neurosim.engine.simulation import Simulation
 from neurosim.rules import RULES
 from neurosim.trace import Trace
 
@@ -230,9 +231,9 @@ def improvements(draw: st.DrawFn, chip: Chip) -> Chip:
 @st.composite
 def improved_cases(draw: st.DrawFn) -> tuple[Pipeline, Pipeline]:
     """Draw a case on a chip without skew, and the same on a better one."""
-    case = draw(cases() | cases(chip=channel_chips()))
-    chip = case.chip.model_copy(update={"core": case.chip.core.model_copy(update={"systolic": False})})
-    return Pipeline(replace(case, chip=chip)), Pipeline(replace(case, chip=draw(improvements(chip))))
+    drawn = (cases() | cases(chip=channel_chips())).filter(lambda one: one.chip.core.dataflow == "lanes")
+    case = draw(drawn)
+    return Pipeline(case), Pipeline(replace(case, chip=draw(improvements(case.chip))))
 
 
 @examples(150)

@@ -1,6 +1,7 @@
 """pipeline: cost() from descriptions to costs."""
 
 import json
+import tracemalloc
 
 import pytest
 
@@ -205,3 +206,41 @@ def test_new_weights_of_filters_cross_a_channel_once():
     found = cost("lenet", rule="bp-mirrored", chip="von_neumann", batch_size=64).frame
     mirrored = sum(shape.weights for shape in ns.load_network("lenet").shapes[1:])
     assert found[found["quantity"] == "new_weights_channel_bits"]["value"].sum() == 16 * mirrored
+
+
+def test_closed_forms_make_no_plan_until_it_is_asked_for(costs):
+    closed = cost(NETWORK, rule="dfa", chip="mesh64", batch_size=6, fidelity="analytic")
+    assert closed.scheduled is None
+    assert closed.plan is closed.plan
+    assert costs.plan is costs.scheduled
+    assert closed.plan.tasks.core.tolist() == costs.plan.tasks.core.tolist()
+    assert closed.plan.messages.destination.tolist() == costs.plan.messages.destination.tolist()
+
+
+@pytest.mark.parametrize("rule", ["bp", "bp-mirrored", "fa", "dfa", "ssdfa"])
+def test_closed_forms_keep_no_table_of_layers_by_cores_or_of_all_tasks(rule):
+    """200 layers on 20 000 cores: bits of layers x cores x outputs are 400 MB, counts of all tasks 30 MB."""
+    chip = load_chip("mesh1024").model_copy(update={"grid": (100, 200)})
+    network = ns.dense([100] * 201)
+    cost(network, rule=rule, chip=chip, batch_size=8, fidelity="analytic")  # what is imported and cached is not counted
+    tracemalloc.start()
+    try:
+        cost(network, rule=rule, chip=chip, batch_size=8, fidelity="analytic")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 20e6
+
+
+def test_flit_fidelity_says_how_far_the_event_level_is_off(costs):
+    found = cost(NETWORK, rule="dfa", chip="mesh64", batch_size=6, fidelity="flit")
+    assert (found.fidelity, costs.fidelity) == ("flit", "event")
+    assert found.counts == costs.counts
+    assert found.event_makespan_cycles == costs.makespan_cycles == costs.event_makespan_cycles
+    assert found.event_error_percent == pytest.approx(100 * (costs.makespan_cycles / found.makespan_cycles - 1))
+    assert costs.event_error_percent is None
+    assert found.seconds == pytest.approx(costs.seconds * found.makespan_cycles / costs.makespan_cycles)
+    quantities = set(found.frame["quantity"])
+    assert {"makespan_cycles", "event_makespan_cycles"} <= quantities
+    shares = cost(NETWORK, rule="dfa", chip="mesh64", batch_size=6, fidelity="flit", per="sample")
+    assert shares.event_makespan_cycles == found.event_makespan_cycles / 6

@@ -100,7 +100,8 @@ def test_memory_is_never_exceeded_and_one_more_sample_would_exceed_it(drawn: Cas
     core = drawn.chip.core
     assert found.neuron_bits.max() <= 8 * core.neuron_memory.capacity_bytes
     assert found.synapse_bits.max() <= 8 * core.synapse_memory.capacity_bytes
-    if found.microbatch < min(drawn.batch, core.lanes[0] * core.accumulators_per_lane):
+    held = drawn.batch if core.systolic else core.lanes[0] * core.accumulators_per_lane
+    if found.microbatch < min(drawn.batch, held):
         own = [cores.tolist() for cores in found.cores[1:]]
         assert not fits(replace(Pipeline(drawn).case, cores=own, microbatch=found.microbatch + 1))
 

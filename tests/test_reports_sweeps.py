@@ -73,6 +73,22 @@ def test_speed_up_and_efficiency_are_relative_to_it():
     assert table["efficiency"].tolist() == pytest.approx((wanted / table["cores"]).tolist())
 
 
+def test_under_weak_scaling_a_speed_up_is_of_equal_work_and_efficiency_of_the_cores_there_are():
+    found = result_of(network="64-40-40-10", cores=[4, 5, 16], weak=True).table
+    table = found.query("rule == 'bp' and machine == 'chip'")
+    assert table["cores"].tolist() == [4, 6, 16]
+    work = table["forward_macs"] / table["forward_macs"].iloc[0]
+    wanted = table["seconds"].iloc[0] / table["seconds"] * work
+    assert table["speedup"].tolist() == pytest.approx(wanted.tolist())
+    assert table["efficiency"].tolist() == pytest.approx((wanted * 4 / table["cores"]).tolist())
+
+
+def test_points_of_unequal_work_are_in_no_pareto_figure():
+    found = result_of(cores=[4], set={"batch_size": [4, 8]}, recipe={})
+    with pytest.raises(RunError, match="measured nothing for it"):
+        draw_sweep_figure("pareto_time", found.results)
+
+
 def test_points_that_did_not_fit_are_counted_under_the_figure():
     found = result_of(**CASES["unfit"])
     assert set(found.failures["status"]) == {"does not fit"}

@@ -14,14 +14,14 @@ from naive_channel import tile
 from naive_duration import duration_cycles
 from naive_machine import traffic
 from naive_routes import EAST, NORTH, SOUTH, WEST, crosses_border, router_of, tree
-from naive_strategies import cases, channel_chip, channel_chips, tiny_chip
+from naive_strategies import cases, channel_chip, channel_chips, conv_cases, tiny_chip
 from pipelines import Pipeline, examples, planned_messages, role_of
 
 from naive import walk
 from neurosim.chips import Channel
 from neurosim.engine.facts import microbatch_counts
 from neurosim.errors import DescriptionError
-from neurosim.schedules import RESOURCES
+from neurosim.schedules import RESOURCES, largest_count
 from neurosim.schedules.channel import Product, tiled_operand_bits
 from neurosim.schedules.edges import FROM_LAST, INTO_LAST
 from neurosim.trace import TRAFFIC_INDEX, WAY_COLUMNS
@@ -43,6 +43,16 @@ def test_every_task_takes_as_long_as_the_slow_twins(drawn: Case) -> None:
     case = pipeline.case
     expected = {(t.microbatch, t.name, t.layer, t.core): duration_cycles(case, t) for t in walk(case).tasks}
     assert durations(pipeline) == expected
+
+
+@examples(80)
+@given(cases() | conv_cases())
+def test_nothing_that_is_counted_passes_the_largest_count(drawn: Case) -> None:
+    pipeline = Pipeline(drawn)
+    most, closed = largest_count(pipeline.plan.layout, drawn.batch), pipeline.analysis
+    assert closed.counts.work.sum(axis=0).max() <= most
+    assert closed.counts.traffic.sum(axis=0).max() <= most
+    assert closed.bound.busiest_link_cycles <= most
 
 
 @examples(120)

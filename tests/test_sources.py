@@ -10,7 +10,7 @@ from neurosim.sources import (
 
 
 def test_numbers_stand_under_their_dotted_paths_and_texts_and_switches_do_not():
-    data = {"grid": [1, 2], "core": {"mac_pj": 1.5, "systolic": True}, "name": "x", "sources": {"grid": "y"}}
+    data = {"grid": [1, 2], "core": {"mac_pj": 1.5, "dataflow": "output"}, "name": "x", "sources": {"grid": "y"}}
     assert number_paths(data) == {"grid": [1, 2], "core.mac_pj": 1.5}
 
 

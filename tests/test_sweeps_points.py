@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from sweep_cases import planned
 
 from neurosim.errors import DescriptionError
+from neurosim.sweeps.measure import _PREPARED as prepared_sets
 from neurosim.sweeps.points import jobs_of
 
 
@@ -44,10 +46,31 @@ def test_equal_descriptions_are_one_job():
     assert len(jobs_of(on_chip(plan))) == 3
 
 
-def test_the_digest_of_a_point_hangs_on_everything_that_changes_it():
+CHANGES = [
+    {"recipe": {"batch_size": 9}}, {"recipe": {"batch_size": 8, "seed": 1}}, {"recipe": {"batch_size": 8, "lr": 0.5}},
+    {"fidelity": "analytic"}, {"per": "sample"}, {"network": "64-12-13-10"}, {"von_neumann": False, "chip": "mesh1024"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=str)
+def test_the_digest_of_a_point_hangs_on_everything_that_changes_it(change):
     ids = {p.id for p in planned().points}
     assert ids == {p.id for p in planned().points}
-    assert ids.isdisjoint({p.id for p in planned(recipe={"batch_size": 9}).points})
+    assert ids.isdisjoint({p.id for p in planned(**change).points})
+
+
+def test_what_is_learned_hangs_on_the_contents_of_the_data(tmp_path):
+    def trained(value):
+        x = np.full((40, 64), value, dtype=np.float32)
+        x[:, 0] = np.arange(40) / 40
+        np.savez(tmp_path / "my.npz", x_train=x, y_train=np.arange(40) % 10)
+        plan = planned(learning={"dataset": str(tmp_path / "my.npz")})
+        return {job.id for job in plan.jobs if job.trains}
+
+    prepared_sets.clear()
+    first = trained(0.5)
+    prepared_sets.clear()
+    assert first.isdisjoint(trained(1.0))
 
 
 def test_the_von_neumann_machine_is_a_point_for_every_rule_and_reuse():
@@ -69,9 +92,21 @@ def test_rules_together_share_their_placement():
 
 
 def test_a_network_grows_with_the_cores():
-    widths = {p.chip.cores: p.network.widths[1] for p in on_chip(planned(weak=True, cores=[1, 16]))}
-    assert widths[1] == 12
-    assert widths[16] > 40
+    points = on_chip(planned(weak=True, cores=[4, 5, 9], network="64-40-40-10"))
+    macs = {p.chip.cores: sum(shape.macs for shape in p.network.shapes) for p in points}
+    assert set(macs) == {4, 6, 9}  # 5 are asked for, and 3 x 2 there
+    for cores, found in macs.items():
+        assert found == pytest.approx(macs[4] * cores / 4, rel=0.05)
+
+
+def test_a_width_that_is_swept_is_where_the_growth_begins():
+    points = on_chip(planned(weak=True, cores=[1, 16], set={"layers.1.units": [24]}))
+    assert {p.chip.cores: p.network.widths[1] > 24 for p in points} == {1: False, 16: True}
+
+
+def test_the_von_neumann_machine_has_the_widths_of_the_chip():
+    plan = planned(set={"chip.widths.weight_bits": [8, 16]})
+    assert {p.chip.widths.weight_bits for p in plan.points if p.machine != "chip"} == {8, 16}
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pandas as pd
 import pytest
 from sweep_cases import planned, without_clock
@@ -91,6 +92,58 @@ def test_failed_points_are_tried_again_only_when_asked(tmp_path, monkeypatch):
     assert run_sweep(planned(), Run(processes=1, resume=True), out=tmp_path / "s").statuses == {"failed": 8}
     again = run_sweep(planned(), Run(processes=1, resume=True, retry=True), out=tmp_path / "s")
     assert again.statuses == {"ok": 8}
+
+
+def test_lost_points_are_tried_again(tmp_path, monkeypatch):
+    lost = {"status": "lost", "error": "killed", "wall_seconds": 0.0}
+    monkeypatch.setattr(where, "run_job", lambda job, data_dir=None: lost)
+    assert run_sweep(planned(), HERE, out=tmp_path / "s").statuses == {"lost": 8}
+    monkeypatch.undo()
+    assert run_sweep(planned(), Run(processes=1, resume=True), out=tmp_path / "s").statuses == {"ok": 8}
+
+
+def test_a_shard_that_reports_late_does_not_put_its_older_table_back(tmp_path):
+    first = run_sweep(planned(), Run(processes=1, shard=parse_shard("1/2")), out=tmp_path / "s")
+    run_sweep(planned(), Run(processes=1, shard=parse_shard("2/2")), out=tmp_path / "s")
+    first.report()
+    assert load_sweep(tmp_path / "s").statuses == {"ok": 8}
+
+
+def test_another_sweep_as_a_shard_of_this_folder_is_refused(tmp_path):
+    run_sweep(planned(), Run(processes=1, shard=parse_shard("1/2")), out=tmp_path / "s")
+    with pytest.raises(RunError, match="holds another sweep"):
+        run_sweep(planned(cores=[1, 16]), Run(processes=1, shard=parse_shard("2/2")), out=tmp_path / "s")
+
+
+def test_what_a_killed_process_left_of_a_description_does_not_block_the_folder(tmp_path):
+    (tmp_path / ".sweep.123-abcd.tmp.toml").write_text("half")
+    assert run_sweep(planned(), HERE, out=tmp_path).statuses == {"ok": 8}
+
+
+def test_a_damaged_table_is_told(tmp_path):
+    run_sweep(planned(), HERE, out=tmp_path / "s")
+    (tmp_path / "s" / "sweep.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(RunError, match="has no column 'machine'"):
+        load_sweep(tmp_path / "s")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"resume": True}, "name the folder of the sweep"),
+        ({"executor": 3}, "has no submit"),
+        ({"out": 3}, "must be the path"),
+        ({"data_dir": "x"}, "data_dir: has no effect without a dataset"),
+    ],
+)
+def test_arguments_that_would_do_nothing_are_refused(arguments, sentence):
+    with pytest.raises(DescriptionError, match=sentence):
+        ns.sweep("8-4-2", rules=["bp"], cores=[1], **arguments)
+
+
+def test_whole_numbers_of_any_kind_are_counts():
+    result = ns.sweep("8-4-2", rules=["bp"], cores=np.array([1, 4]), batch_size=4, processes=1, von_neumann=False)
+    assert result.table["cores"].tolist() == [1, 4]
 
 
 def test_an_interrupt_keeps_what_was_finished_and_says_how_much(tmp_path, monkeypatch):

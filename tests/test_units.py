@@ -9,6 +9,7 @@ from neurosim.recipes import Recipe
 from neurosim.units import UNITS, axis_label, human, suffix_of
 
 WITHOUT_UNIT = {
+    "memory_energy",
     *(
         "name",
         "grid",
@@ -21,7 +22,7 @@ WITHOUT_UNIT = {
         "channel",
         "sources",
         "lanes",
-        "systolic",
+        "dataflow",
     ),
     *(
         "neuron_memory",
@@ -36,6 +37,7 @@ WITHOUT_UNIT = {
         "south",
         "border",
     ),
+    *("router", "virtual_channels"),
     *("ports", "behind", "reuse", "batch_size", "loss", "reduction", "targets", "optimizer", "lr", "momentum", "beta1"),
     *("beta2", "rms_decay", "epsilon", "weight_decay", "clip_value", "clip_norm", "lr_schedule", "lr_step_factor"),
     *("init", "init_scale", "sampling", "seed", "dtype", "microbatch", "delivery", "overlap", "window"),

@@ -2,9 +2,9 @@
 
     python benchmarks/scaling/bits.py [FOLDER]
 
-Widths enter in time, memory, traffic and energy; the training itself stays in floating point, so nothing is said here
-of accuracy. Change the lines in capitals; the table is printed, and table and figures are left in FOLDER (default:
-runs/scaling-bits).
+Widths enter in words, so in time, memory, traffic and energy; the energies of a MAC, an operation and a word stay those
+of the chip's 16 bits. The training itself stays in floating point, so nothing is said here of accuracy. Change the
+lines in capitals; the table is printed, and table and figures are left in FOLDER (default: runs/scaling-bits).
 """
 
 import sys

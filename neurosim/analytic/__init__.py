@@ -1,4 +1,4 @@
-"""The counts of a step in closed form, and a lower bound of its makespan; neither simulates anything."""
+"""In closed form: the counts of a step, a lower bound of its makespan, and the effort of simulating it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from functools import reduce
 
 from neurosim.analytic.bound import Bound, bound_run
 from neurosim.analytic.counts import count_step
+from neurosim.analytic.effort import Effort, predict_effort
+from neurosim.analytic.flows import flows
 from neurosim.analytic.new_weights import count_new_weights
 from neurosim.networks import Network
 from neurosim.placement import Placement
@@ -16,7 +18,7 @@ from neurosim.schedules import check_countable, microbatch_times
 from neurosim.schedules.layout import Layout
 from neurosim.trace import CountTable
 
-__all__ = ["Analysis", "Bound", "analyse", "bound_run", "count_step"]
+__all__ = ["Analysis", "Bound", "Effort", "analyse", "bound_run", "count_step", "predict_effort"]
 
 
 @dataclass(frozen=True)
@@ -59,12 +61,13 @@ def analyse(
     total = recipe.batch_size if samples is None else samples
     full, short = divmod(total, recipe.batch_size)
     steps = [(recipe.batch_size, full), (short, 1)]
-    tables = [count_step(layout, size).scaled(times) for size, times in steps if size and times]
+    traffic = list(flows(layout, layout.grid))
+    tables = [count_step(layout, size, traffic).scaled(times) for size, times in steps if size and times]
     microbatches = microbatch_times(placement.microbatch, recipe.batch_size, total)
     return Analysis(
         counts=reduce(CountTable.plus, tables),
         new_weights=count_new_weights(layout).scaled(full + bool(short)),
-        bound=bound_run(layout, microbatches),
+        bound=bound_run(layout, microbatches, traffic),
         samples=total,
         barriers=0 if recipe.overlap == "exact" else sum(microbatches.values()),
         cores=placement.chip.cores,

@@ -7,18 +7,20 @@ is n_l, T and V are n_(l-1), and there is one position and one tile.
 
 from __future__ import annotations
 
-from neurosim.analytic import maps
+from collections.abc import Iterable
+
+from neurosim.analytic import arrays, maps
 from neurosim.analytic.error_counts import book_hidden_error, book_output_arrivals, book_output_error
+from neurosim.analytic.flow import Flow
 from neurosim.analytic.flows import flows
 from neurosim.analytic.ledger import Counts, Ledger
 from neurosim.analytic.traffic import flow_totals
 from neurosim.schedules.layout import Layout
-from neurosim.topology import mesh
 from neurosim.trace import CountTable
 
 
-def count_step(layout: Layout, batch_size: int) -> CountTable:
-    """Return the counts of a step of ``batch_size`` samples."""
+def count_step(layout: Layout, batch_size: int, traffic: Iterable[Flow] | None = None) -> CountTable:
+    """Return the counts of a step of ``batch_size`` samples; ``traffic``, its flows, may be at hand already."""
     ledger = Ledger(layout, batch_size)
     _book_io(ledger)
     for layer in range(1, layout.depth + 1):
@@ -35,7 +37,7 @@ def count_step(layout: Layout, batch_size: int) -> CountTable:
             if layout.cut(layer).tiled:
                 _book_copies(ledger, layer)
     book_output_arrivals(ledger)
-    _book_traffic(ledger)
+    _book_traffic(ledger, flows(layout, layout.grid) if traffic is None else traffic)
     return ledger.table
 
 
@@ -64,20 +66,21 @@ def _book_forward(ledger: Ledger, layer: int) -> None:
     layout, N, shape = ledger.layout, ledger.samples, ledger.layout.shape(layer)
     units, drawn = shape.map.units, ledger.dropout(layer)
     read = int(maps.values_read(layout, layer).sum())
-    swept = ledger.sweeps(maps.lengths(maps.own_map_rows(layout, layer)) * shape.map.columns)
+    swept = arrays.matrix_reads(ledger, maps.lengths(maps.own_map_rows(layout, layer)) * shape.map.columns)
     arriving = 0
     if layer > 1:
         arriving = read * layout.cut(layer).channel_slices - maps.activations_there(layout, layer - 1)
     counts = {
         ("macs", ""): N * shape.macs,
         ("synapse_reads", "weight"): swept * shape.weights,
-        ("neuron_reads", "activation"): N * read * ledger.channel_groups(layer),
+        ("neuron_reads", "activation"): N * read * arrays.input_reads(ledger, layout.cut(layer).channel_starts),
         ("neuron_reads", "bias"): swept * shape.channels,
         ("neuron_writes", "activation"): N * (units + arriving),
         ("elementwise_ops", ""): 2 * N * units + drawn,
         ("dropout_generated", ""): drawn,
     }
     ledger.add("forward", layer, counts | ledger.channel(layer, "forward"))
+    ledger.add("forward", layer, arrays.unfinished_sums(ledger, N * units, shape.fan_in))
     if layer == layout.depth and layout.recipe.loss == "softmax":
         c = len(layout.cores(layer))
         words = 2 * N * c * (c - 1)
@@ -116,8 +119,8 @@ def _book_update(ledger: Ledger, layer: int) -> None:
         ("synapse_writes", "weight"): weights,
         ("optimizer_reads", "state"): s * weights,
         ("optimizer_writes", "state"): s * weights,
-        ("neuron_reads", "activation"): N * read * ledger.channel_groups(layer),
-        ("neuron_reads", "error"): N * units,
+        ("neuron_reads", "activation"): N * read * arrays.update_activation_reads(ledger, layer),
+        ("neuron_reads", "error"): N * units * arrays.update_error_reads(ledger, shape.fan_in),
         ("elementwise_ops", ""): N * units + layout.update_operations * (weights + biases) + decay,
     }
     for name in ("neuron_reads", "neuron_writes"):
@@ -127,6 +130,7 @@ def _book_update(ledger: Ledger, layer: int) -> None:
     # What copies send is added to the owner's sums in memory: the last microbatch reads them even if it is the first.
     reads = max(more, 1) if layout.cut(layer).tiled else more
     ledger.add("update", layer, counts | _gradients(layout, layer, reads, more) | ledger.channel(layer, "update"))
+    ledger.add("update", layer, arrays.unfinished_gradients(ledger, layer))
 
 
 def _book_copies(ledger: Ledger, layer: int) -> None:
@@ -156,9 +160,9 @@ def _gradients(layout: Layout, layer: int, reads: int, writes: int) -> Counts:
     }
 
 
-def _book_traffic(ledger: Ledger) -> None:
+def _book_traffic(ledger: Ledger, traffic: Iterable[Flow]) -> None:
     """All messages, by the phase and layer of their senders."""
-    layout, grid = ledger.layout, mesh(ledger.layout.chip)
-    for flow in flows(layout, grid):
+    layout, grid = ledger.layout, ledger.layout.grid
+    for flow in traffic:
         row = ledger.table.row(flow.phase, flow.layer)
         ledger.table.traffic[row] += flow_totals(layout, grid, flow, ledger.samples)

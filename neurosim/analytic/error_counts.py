@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from neurosim.analytic import maps
+import numpy as np
+
+from neurosim.analytic import arrays, maps
 from neurosim.analytic.ledger import Counts, Ledger
 from neurosim.analytic.outputs import output_arrivals
 
@@ -97,17 +99,23 @@ def _book_partial_sums(ledger: Ledger, layer: int) -> None:
     first = maps.covered(needed) * row  # units that get a sum at all: theirs needs no addition
     own = maps.activations_there(layout, layer)
     positions = maps.lengths(needed) * inputs.columns if following.convolves else 1
-    groups = int(ledger.groups(following.inputs.channels))
-    values = ledger.sweeps(positions) * following.weights
+    columns = following.inputs.channels
+    if layout.chip.core.systolic:  # all taps of every position of the map are one product
+        positions = maps.lengths(maps.own_map_rows(layout, layer + 1)) * following.map.columns
+        columns = following.fan_in
+    values = arrays.matrix_reads(ledger, positions) * following.weights
     counts = {
         ("macs", ""): N * following.macs,
         ("synapse_reads", "weight"): values,
-        ("neuron_reads", "error"): N * following.map.units * groups,
+        ("neuron_reads", "error"): N * following.map.units * arrays.input_reads(ledger, np.array([0, columns])),
         ("neuron_reads", "accumulator"): N * sums,
         ("neuron_writes", "accumulator"): N * (2 * sums - own),
         ("elementwise_ops", ""): N * (sums - first),
     }
     ledger.add("error", layer, counts | _magnitudes(ledger, values) | ledger.channel(layer, "product"))
+    per_slice = int(maps.lengths(needed).sum()) * row
+    terms = np.diff(layout.cut(layer + 1).channel_starts)
+    ledger.add("error", layer, arrays.unfinished_sums(ledger, N * per_slice, terms))
 
 
 def _magnitudes(ledger: Ledger, values: int) -> Counts:
@@ -122,16 +130,21 @@ def _book_next_error(ledger: Ledger, layer: int) -> None:
     """fa, and bp and sign symmetry on a mirror: local, the source is the next layer's error."""
     layout, N = ledger.layout, ledger.samples
     following, cut = layout.shape(layer + 1), layout.cut(layer)
-    read = int(maps.errors_read(layout, layer).sum())
+    errors = maps.errors_read(layout, layer)
+    read, summed = int(errors.sum()), layout.widths[layer]
     if following.convolves:
-        macs, groups = following.macs, ledger.channel_groups(layer)
+        macs, taps = following.macs, 1
         positions = maps.lengths(maps.own_rows(layout, layer)) * layout.map(layer).columns
-        values = ledger.sweeps(positions) * following.weights
-        reads = N * read * groups
+        if layout.chip.core.systolic:  # all taps of every position of the map are one product
+            positions, taps = errors // following.channels, following.kernel_positions
+        values = arrays.matrix_reads(ledger, positions) * following.weights
+        reads = N * read * arrays.input_reads(ledger, cut.channel_starts * taps)
+        rows = maps.lengths(maps.own_rows(layout, layer))[errors > 0].sum()
+        summed = int(rows) * layout.map(layer).columns * cut.shape.channels
     else:
         macs = layout.widths[layer] * following.channels
-        values = ledger.sweeps(1) * macs
-        reads = N * following.channels * ledger.unit_groups(layer)
+        values = arrays.matrix_reads(ledger, 1) * macs
+        reads = N * following.channels * arrays.unit_reads(ledger, layer)
     counts = {
         ("macs", ""): N * macs,
         ("neuron_reads", "error"): reads,
@@ -147,19 +160,27 @@ def _book_next_error(ledger: Ledger, layer: int) -> None:
     else:
         counts[ledger.feedback] = values
     ledger.add("error", layer, counts)
+    ledger.add("error", layer, arrays.unfinished_sums(ledger, N * summed, following.channels))
 
 
 def _book_direct_error(ledger: Ledger, layer: int) -> None:
     """dfa, sign-dfa, and drtp with dense targets: dense and local, the source is of the output's width."""
     layout, N, rule = ledger.layout, ledger.samples, ledger.layout.rule
     kind = {"output": "error", "output-sign": "sign", "target": "activation"}[rule.error]
-    work = ("elementwise_ops", "") if rule.error == "output-sign" else ("macs", "")
     connections = layout.widths[layer] * layout.outputs
-    counts = {
-        work: N * connections,
-        ledger.feedback: ledger.sweeps(1) * connections,
-        ("neuron_reads", kind): N * layout.outputs * ledger.unit_groups(layer),
-    }
+    if rule.error == "output-sign":
+        counts = {
+            ("elementwise_ops", ""): N * connections,
+            ledger.feedback: ledger.sweeps(1) * connections,
+            ("neuron_reads", kind): N * layout.outputs * ledger.unit_groups(layer),
+        }
+    else:
+        counts = {
+            ("macs", ""): N * connections,
+            ledger.feedback: arrays.matrix_reads(ledger, 1) * connections,
+            ("neuron_reads", kind): N * layout.outputs * arrays.unit_reads(ledger, layer),
+        }
+        ledger.add("error", layer, arrays.unfinished_sums(ledger, N * layout.widths[layer], layout.outputs))
     ledger.add("error", layer, counts)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from neurosim.analytic import maps
-from neurosim.analytic.flow import Flow, Payload, Task, senders_of, spread
-from neurosim.analytic.outputs import OutputUses, output_uses
-from neurosim.counts import SIGN_BITS
+from neurosim.analytic.flow import Flow, Payload, Task, one_to_one, senders_of, spread
+from neurosim.analytic.outputs import output_uses, slice_of_units
+from neurosim.counts import SIGN_BITS, distinct
 from neurosim.placement.cuts import overlaps
 from neurosim.schedules.layout import Layout
 from neurosim.topology import Mesh
@@ -76,7 +77,7 @@ def new_weights_flow(layout: Layout, grid: Mesh, layer: int) -> Flow:
 def _output_errors(layout: Layout, grid: Mesh) -> Iterator[Flow]:
     """Every output error to all cores of hidden layers, one message for all of them."""
     task, hidden = ("error", layout.depth), layout.hidden_errors()
-    receivers = np.unique(np.concatenate([layout.cores(layer) for layer in hidden]))
+    receivers = distinct(np.concatenate([layout.cores(layer) for layer in hidden]))
     waiting = [("error", layer) for layer in hidden]
     sources, payload = senders_of(layout, grid, task), Payload(_output_bits(layout), _in_trees(layout))
     yield from spread(task, sources, layout.sizes(layout.depth), receivers, payload, *waiting)
@@ -84,28 +85,21 @@ def _output_errors(layout: Layout, grid: Mesh) -> Iterator[Flow]:
 
 def _sparse_errors(layout: Layout, grid: Mesh) -> Iterator[Flow]:
     """Elements of the output error to the cores that use them: trees of one element each, or a message a core."""
-    uses, in_trees = output_uses(layout), _in_trees(layout)
-    sources = senders_of(layout, grid, ("error", layout.depth))
-    starts = layout.cut(layout.depth).channel_starts
-    for i in range(len(sources.places)):
-        cuts = np.arange(starts[i], starts[i + 1] + 1) if in_trees else starts[i : i + 2]
-        firsts = np.searchsorted(uses.output, cuts)
-        for first, behind in zip(firsts[:-1].tolist(), firsts[1:].tolist(), strict=True):
-            if behind > first:
-                yield _elements(layout, grid, i, OutputUses(*(column[first:behind] for column in uses)))
-
-
-def _elements(layout: Layout, grid: Mesh, source: int, uses: OutputUses) -> Flow:
-    """Return the flow of some elements of one source core to the cores that use them."""
     task: Task = ("error", layout.depth)
-    keys = np.unique(uses.core * layout.outputs + uses.output)
-    cores, distinct = np.unique(keys // layout.outputs, return_counts=True)
-    readers = {layer: np.unique(uses.core[uses.layer == layer]) for layer in np.unique(uses.layer).tolist()}
-    waiting = tuple(("error", layer) for layer in readers)
-    senders, one = senders_of(layout, grid, task).take(np.array([source])), np.ones(1, dtype=np.int64)
-    payload = Payload(_output_bits(layout), _in_trees(layout))
-    units = np.ones_like(cores) if payload.multicast else distinct
-    return Flow(task, senders, one, cores, units, "destination", payload, waiting, readers=readers)
+    uses, cores, in_trees = output_uses(layout), layout.chip.cores, _in_trees(layout)
+    sources, owner = senders_of(layout, grid, task), slice_of_units(layout, layout.depth)
+    # A source is an element of the output, or where elements travel together the core that has them.
+    source_of_output = np.arange(layout.outputs, dtype=np.int64) if in_trees else owner
+    elements = distinct(uses.output * cores + uses.core)
+    pairs, units = np.unique(source_of_output[elements // cores] * cores + elements % cores, return_counts=True)
+    used = np.searchsorted(pairs, source_of_output[uses.output] * cores + uses.core)
+    layers, ends = np.unique(uses.layer, return_counts=True)
+    parts = np.split(used[np.argsort(uses.layer, kind="stable")], np.cumsum(ends)[:-1])
+    readers = dict(zip(layers.tolist(), parts, strict=True))
+    senders = sources.take(owner) if in_trees else sources
+    payload, waiting = Payload(_output_bits(layout), in_trees), tuple(("error", layer) for layer in readers)
+    ends_of = (pairs // cores, pairs % cores, units)
+    yield replace(one_to_one(task, senders, ends_of, payload, *waiting), readers=readers)
 
 
 def _output_bits(layout: Layout) -> int:

@@ -46,8 +46,9 @@ class Flow:
 
     A message from source i to destination j carries the payload's bits times the source's units, the destination's, or
     both (``pattern`` "source", "destination", "block"). Under the pattern "pair" destination j, which may then occur
-    more than once, gets its units from source ``source_of[j]`` and from no other. The groups ``waiting`` need what
-    reaches their cores; where they need different parts of it, ``readers`` are the cores of each layer that do.
+    more than once, gets its units from source ``source_of[j]`` and from no other; sources may then share a core, as
+    those of several messages of one task. The groups ``waiting`` need what reaches their cores; where they need
+    different parts of it, ``readers`` are, by layer, the places of the destinations that it needs.
     """
 
     sender: Task
@@ -75,7 +76,8 @@ class Flow:
     def own(self) -> tuple[IntArray, IntArray]:
         """Places of the sources that are destinations too, and of these: a core sends itself nothing."""
         if self.pattern == "pair":
-            return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+            here = np.flatnonzero(self.sources.cores[self.source_of] == self.destinations)
+            return self.source_of[here], here
         ends = (self.sources.cores, self.destinations)
         _, sources, destinations = np.intersect1d(*ends, assume_unique=True, return_indices=True)
         return sources.astype(np.int64), destinations.astype(np.int64)
@@ -96,11 +98,14 @@ class Flow:
         return list(self._classes())
 
     def _classes(self) -> Iterator[tuple[int, IntArray, IntArray]]:
+        if self.pattern == "pair":
+            away = self.sources.cores[self.source_of] != self.destinations
+            for units in np.unique(self.destination_units[away]).tolist():
+                theirs = np.flatnonzero((self.destination_units == units) & away)
+                yield units * self.payload.bits, self.source_of[theirs], theirs
+            return
         for units in np.unique(self.destination_units).tolist():
             theirs = np.flatnonzero(self.destination_units == units)
-            if self.pattern == "pair":
-                yield units * self.payload.bits, self.source_of[theirs], theirs
-                continue
             for source_units in np.unique(self.source_units).tolist():
                 carried = {"source": source_units, "destination": units, "block": source_units * units}[self.pattern]
                 if carried > 0:

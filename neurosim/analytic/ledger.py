@@ -21,7 +21,8 @@ class Ledger:
         self.table = empty_counts(layout.depth)
         size = layout.placement.microbatch
         self.microbatches = -(-samples // size)
-        self._sizes = [(size, self.microbatches - 1), (samples - (self.microbatches - 1) * size, 1)]
+        self.sizes = [(size, self.microbatches - 1), (samples - (self.microbatches - 1) * size, 1)]
+        """Samples of a microbatch, and how many there are of it."""
 
     def add(self, phase: str, layer: int, counts: Counts) -> None:
         """Add ``counts`` to a phase and layer."""
@@ -44,8 +45,11 @@ class Ledger:
     def sweeps(self, positions: IntArray | int) -> int:
         """How often a step sweeps stored matrices, each at so many ``positions`` of every sample, summed over them."""
         lanes, _ = self.layout.chip.core.lanes
-        held = lanes * self.layout.chip.core.accumulators_per_lane
-        return sum(times * int((-(-p * np.asarray(positions) // held)).sum()) for p, times in self._sizes)
+        return self.passes(positions, lanes * self.layout.chip.core.accumulators_per_lane)
+
+    def passes(self, positions: IntArray | int, held: int) -> int:
+        """Passes over so many ``positions`` of every sample, ``held`` of them at a time, of all microbatches."""
+        return sum(times * int((-(-p * np.asarray(positions) // held)).sum()) for p, times in self.sizes)
 
     def channel(self, layer: int, task: str) -> Counts:
         """channel_bits of a task where memories lie behind a channel."""

@@ -57,7 +57,7 @@ def _add_ports(
     links = flow.sources.links[mine]
     ejections = router * grid.stride + grid.cores_per_router + 5 + k
     for each, load in zip(cycles, loads, strict=True):
-        load[links] += sent * each
+        np.add.at(load, links, sent * each)  # a core may be a source several times
         load[ejections] += received * each
 
 

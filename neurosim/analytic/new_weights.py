@@ -6,13 +6,12 @@ from neurosim.analytic.error_flows import mirrored_layers, new_weights_flow
 from neurosim.analytic.traffic import flow_totals
 from neurosim.counts import WORK_INDEX
 from neurosim.schedules.layout import Layout
-from neurosim.topology import mesh
 from neurosim.trace import CountTable, empty_counts
 
 
 def count_new_weights(layout: Layout) -> CountTable:
     """Return the messages, writes and channel bits of new weights of a step; all 0 for a rule without mirrors."""
-    table, grid = empty_counts(layout.depth), mesh(layout.chip)
+    table, grid = empty_counts(layout.depth), layout.grid
     signs = layout.rule.matrix == "sign"
     for layer in mirrored_layers(layout):
         following, row = layout.shape(layer + 1), table.row("update", layer + 1)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from neurosim.counts import IntArray
+from neurosim.counts import IntArray, distinct
 from neurosim.schedules.layout import Layout
 
 
@@ -30,7 +30,7 @@ def _layer_uses(layout: Layout, layer: int) -> tuple[IntArray, IntArray, IntArra
     """Return (output, layer, core) of the distinct output errors used by one hidden layer."""
     connections = layout.placement.connections[layer]
     owners = layout.cores(layer)[slice_of_units(layout, layer)]
-    keys = np.unique(np.repeat(owners, connections.shape[1]) * layout.outputs + connections.ravel())
+    keys = distinct(np.repeat(owners, connections.shape[1]) * layout.outputs + connections.ravel())
     core, output = np.divmod(keys, layout.outputs)
     return output, np.full(len(keys), layer, dtype=np.int64), core
 

@@ -8,22 +8,20 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from neurosim.analytic.durations import Durations
 from neurosim.analytic.flow import Flow, Task, cores_of
 from neurosim.analytic.legs import positions
 from neurosim.analytic.traffic import flits_of
 from neurosim.counts import IntArray
-from neurosim.schedules import TaskTable
 from neurosim.schedules.layout import Layout
 from neurosim.topology import Mesh
 
 NEVER = np.iinfo(np.int64).min // 4
 
 
-def critical_path(
-    layout: Layout, grid: Mesh, table: TaskTable, durations: IntArray, sent: Sequence[Flow], samples: int
-) -> int:
+def critical_path(layout: Layout, durations: Durations, sent: Sequence[Flow], samples: int) -> int:
     """Return when the last task of a microbatch ends and the last message has arrived, of the flows ``sent``."""
-    path = _Path(layout, grid, table, durations, samples)
+    path = _Path(layout, durations, samples)
     by_sender: dict[Task, list[Flow]] = {}
     for flow in sent:
         by_sender.setdefault(flow.sender, []).append(flow)
@@ -56,9 +54,9 @@ def _order(layout: Layout) -> Iterator[tuple[Task, list[Task]]]:
 class _Path:
     """When the inputs of every task are there, and when it ends, in cycles, by group [c]."""
 
-    def __init__(self, layout: Layout, grid: Mesh, table: TaskTable, durations: IntArray, samples: int) -> None:
-        self.layout, self.grid, self.samples = layout, grid, samples
-        self.durations = {(g.kind, g.layer): durations[g.first : g.first + g.count] for g in table.groups}
+    def __init__(self, layout: Layout, durations: Durations, samples: int) -> None:
+        self.layout, self.grid, self.samples = layout, layout.grid, samples
+        self.durations = durations
         self.ready = {task: np.zeros(len(cycles), dtype=np.int64) for task, cycles in self.durations.items()}
         self.end: dict[Task, IntArray] = {}
         self.last = 0
@@ -82,7 +80,7 @@ class _Path:
         cores, ends = cores_of(self.layout, previous), self.end[previous]
         if cores is cores_of(self.layout, task):
             np.maximum(self.ready[task], ends, out=self.ready[task])
-        else:
+        elif self.layout.partition.shares_cores:
             order = np.argsort(cores)
             self._wait(task, cores[order], ends[order])
 
@@ -96,20 +94,30 @@ class _Path:
         # What a core needs from itself is there when it ends, without a message.
         own, here = flow.own
         arrivals[here] = np.maximum(arrivals[here], ends[own])
-        order = np.argsort(flow.destinations, kind="stable")
-        cores, starts = np.unique(flow.destinations[order], return_index=True)
-        latest = np.maximum.reduceat(arrivals[order], starts)
+        if not flow.readers:
+            self._wait_all(flow.waiting, flow.destinations, arrivals)
+            return
         for waiting in flow.waiting:
-            if waiting in self.ready:
-                self._wait(waiting, cores, latest, flow.readers.get(waiting[1]))
+            read = flow.readers[waiting[1]]
+            self._wait_all([waiting], flow.destinations[read], arrivals[read])
 
-    def _wait(self, waiting: Task, cores: IntArray, arrivals: IntArray, readers: IntArray | None = None) -> None:
-        """Let the tasks of a group on some ``cores``, or on those of them that are ``readers``, wait for arrivals."""
+    def _wait_all(self, groups: Sequence[Task], destinations: IntArray, arrivals: IntArray) -> None:
+        """Let the tasks of some groups wait for the last of the arrivals at each of their cores."""
+        if len(groups) == 1 and groups[0] in self.ready and destinations is cores_of(self.layout, groups[0]):
+            np.maximum(self.ready[groups[0]], arrivals, out=self.ready[groups[0]])
+            return
+        order = np.argsort(destinations, kind="stable")
+        cores, starts = np.unique(destinations[order], return_index=True)
+        latest = np.maximum.reduceat(arrivals[order], starts)
+        for waiting in groups:
+            if waiting in self.ready:
+                self._wait(waiting, cores, latest)
+
+    def _wait(self, waiting: Task, cores: IntArray, arrivals: IntArray) -> None:
+        """Let the tasks of a group on some ``cores`` wait for what arrives there."""
         own = cores_of(self.layout, waiting)
         places = np.minimum(np.searchsorted(cores, own), len(cores) - 1)
         reached = cores[places] == own
-        if readers is not None:
-            reached &= np.isin(own, readers)
         np.maximum(self.ready[waiting], arrivals[places], out=self.ready[waiting], where=reached)
 
 

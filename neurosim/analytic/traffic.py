@@ -42,6 +42,15 @@ def flow_totals(layout: Layout, grid: Mesh, flow: Flow, batch_size: int) -> IntA
     return total
 
 
+def flow_crossings(grid: Mesh, flow: Flow) -> tuple[int, int]:
+    """Return the messages of a flow in a microbatch, and the links granted to them: injections and ejections too."""
+    messages = crossings = 0
+    for _, sums in _classes(grid, flow):
+        messages += sums.messages
+        crossings += sums.messages + sums.copies + int(sums.crossings.sum())
+    return messages, crossings
+
+
 def _totals(layout: Layout, sums: Sums, payload_bits: int) -> IntArray:
     """TRAFFIC_COLUMNS of equal messages of ``payload_bits``."""
     flits = flits_of(layout, payload_bits)

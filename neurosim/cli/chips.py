@@ -48,7 +48,7 @@ def _shown(key: str, value: object) -> object:
 def _row(chip: Chip) -> dict[str, Any]:
     from neurosim.chips import assumed
 
-    rows, columns = chip.core.lanes
+    lanes = chip.cores * chip.core.lanes[0] * chip.core.lanes[1]
     on_chip_bytes = chip.cores * (chip.core.neuron_memory.capacity_bytes + chip.core.synapse_memory.capacity_bytes)
     if chip.channel is not None and chip.behind_channel:
         on_chip_bytes = chip.channel.cache_bytes
@@ -57,7 +57,7 @@ def _row(chip: Chip) -> dict[str, Any]:
         "cores": chip.cores,
         "grid": f"{chip.columns} x {chip.rows}",
         "clock_mhz": chip.clock_mhz,
-        "macs_per_cycle": chip.cores * rows * columns,
+        "macs_per_cycle": round(lanes / chip.core.mac_cycles, 2) if chip.core.mac_cycles > 1 else lanes,
         "on_chip_bytes": on_chip_bytes,
         "weight_bits": chip.widths.weight_bits,
         "memories": "behind a DRAM channel" if chip.behind_channel else "in the cores",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 
 def show_cost(
     network: o.NetworkOption = "",
-    rule: o.RuleOption = "bp",
+    rule: o.RuleOption = "",
+    rules: Annotated[str, typer.Option("--rules", metavar="RULES", help="With --sensitivity: joined by commas.")] = "",
     chip: o.ChipOption = "mesh64",
     per: Annotated[str, typer.Option("--per", metavar="WHAT", help="sample, step or epoch.")] = "step",
     samples: Annotated[int | None, typer.Option("--samples", metavar="N", help="Samples of an epoch (60000).")] = None,
     phases: Annotated[str, typer.Option("--phases", metavar="WHICH", help="all, or forward (inference).")] = "all",
-    fidelity: Annotated[str, typer.Option("--fidelity", metavar="LEVEL", help="event or analytic.")] = "event",
+    fidelity: Annotated[str, typer.Option("--fidelity", metavar="LEVEL", help="event, flit or analytic.")] = "event",
     batch_size: o.BatchSizeOption = None,
     optimizer: o.OptimizerOption = "",
     activation: o.ActivationOption = "",
@@ -32,12 +33,23 @@ def show_cost(
     overlap: o.OverlapOption = "",
     seed: o.SeedOption = None,
     settings: o.SetOption = [],  # noqa: B006 - typer copies it
+    sensitivity: Annotated[
+        bool, typer.Option("--sensitivity", help="Vary what is assumed from half to double, and say what turns round.")
+    ] = False,
+    recount: Annotated[
+        bool, typer.Option("--recount", help="With --sensitivity: also what counts and cycles hang on, in closed form.")
+    ] = False,
+    exports: Annotated[
+        list[str], typer.Option("--export", metavar="KIND:FILE", help="Write accelergy, booksim or noxim files.")
+    ] = [],  # noqa: B006 - typer copies it
     json: o.JsonOption = False,
 ) -> None:
     """Say what a training step (a sample, an epoch) costs: counts, cycles, seconds, energy."""
     from neurosim.chips import load_chip
+    from neurosim.cli.exports import read_exports, write_exports
     from neurosim.cli.output import print_json
-    from neurosim.cli.waiting import announce_compilation
+    from neurosim.cli.sensitivity import check_together, show_sensitivity
+    from neurosim.cli.waiting import announce_compilation, announce_effort
     from neurosim.errors import DescriptionError
     from neurosim.rules import load_rule
     from neurosim.settings import check_rule_names
@@ -58,13 +70,21 @@ def show_cost(
         overlap=overlap,
         seed=seed,
     )
-    chosen = found.rule(load_rule(rule))
-    check_rule_names(found, [chosen.name])
+    check_together(sensitivity=sensitivity, recount=recount, rule=rule, rules=rules, exports=exports)
+    files = read_exports(exports, per)
     built = o.make_network(network, activation, found)
     machine = found.chip(load_chip(chip))
     recipe = o.make_recipe(found)
+    counted: dict[str, Any] = {
+        "per": per, "samples": samples, "fidelity": fidelity, "forward_only": phases == "forward",
+    }  # fmt: skip
+    if sensitivity:
+        show_sensitivity(found, (built, rules, machine, recipe), counted | {"recount": recount}, json=json)
+        return
+    chosen = found.rule(load_rule(rule or "bp"))
+    check_rule_names(found, [chosen.name])
     recipe = recipe.model_copy(update=found.recipe_of_rule(chosen.name, recipe))
-    if fidelity == "event":
+    if fidelity in ("event", "flit"):
         announce_compilation()
     from neurosim.pipeline import cost
 
@@ -73,11 +93,10 @@ def show_cost(
         rule=chosen,
         chip=machine,
         recipe=recipe,
-        per=per,  # type: ignore[arg-type] # checked there
-        samples=samples,
-        fidelity=fidelity,  # type: ignore[arg-type] # checked there
-        forward_only=phases == "forward",
+        before_simulating=announce_effort,
+        **counted,
     )
+    write_exports(costs, files)
     if json:
         print_json(costs.as_dict())
     else:
@@ -123,6 +142,11 @@ def print_costs(costs: Costs) -> None:
     cycles = "not simulated" if costs.makespan_cycles is None else f"{costs.makespan_cycles:,.0f}"
     time = f"{'at least ' if costs.trace is None else ''}{human(costs.seconds, 'seconds')}"
     print(f"makespan_cycles {cycles}, bound_cycles {costs.bound_cycles:,.0f}, time {time}")
+    if costs.event_error_percent is not None:
+        print(
+            f"makespan_cycles at the event level {costs.event_makespan_cycles:,.0f}: "
+            f"{costs.event_error_percent:+.2f} % against the flit level's"
+        )
     unused = costs.chip.cores - costs.placement.cores_used
     if unused:
         print(f"{unused} of {costs.chip.cores} cores are not used")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 DEFAULT_RULES = "bp,fa,dfa,sdfa,ssdfa"
 INTERRUPTED = 130
+MOST_ANNOUNCED = 10
+"""Points that are named one by one as taking long."""
 
 
 def run_sweep_command(
@@ -94,7 +97,8 @@ def run_sweep_command(
         "von_neumann": False if no_von_neumann else None, "set": _axes(settings, _given(recipe)),
         "recipe": _given(recipe), "learning": _given(learning),
     }  # fmt: skip
-    sweep = _describe(file, Path(out) if resume and out else None, _given(asked), activation)
+    goes_on = out and (resume or (shard and (Path(out) / "sweep.toml").is_file()))
+    sweep = _describe(file, Path(out) if goes_on else None, _given(asked), activation)
     _execute(sweep, data_dir, out, _how(shard, processes, scheduler, resume, retry_failed), json)
 
 
@@ -147,29 +151,42 @@ def _describe(file: Path | None, kept: Path | None, asked: dict[str, Any], activ
     from neurosim.errors import DescriptionError
     from neurosim.networks import load_network
     from neurosim.settings import parse_settings
-    from neurosim.sweeps import make_sweep, read_sweep, sweep_file
+    from neurosim.sweeps import flat_axes, make_sweep, read_sweep, sweep_file
 
     if kept is not None and file is None and not asked and not activation:
         return read_sweep(sweep_file(kept))
     data = {} if file is None else read_toml(file)
+    for table in ("set", "learning", "recipe"):
+        if not isinstance(data.get(table, {}), dict):
+            raise DescriptionError(f"{file}.{table}: {data[table]!r}: must be a table of keys")
     recipe = asked.pop("recipe", {})
     if "networks" in asked:
         data.pop("network", None)
-    for table in ("set", "learning"):
-        if table in asked:
-            asked[table] = {**data.get(table, {}), **asked[table]}
+    if "learning" in asked:
+        asked["learning"] = {**data.get("learning", {}), **asked["learning"]}
+        if "dataset" not in asked["learning"]:
+            raise DescriptionError(f"--{next(iter(asked['learning']))}: has no effect without --dataset")
+    data["set"] = _without(flat_axes(data.get("set", {})), recipe, asked.get("set", {})) | asked.pop("set", {})
     data |= {"chip": "mesh64", "rules": DEFAULT_RULES.split(",")} | data | asked
     if recipe:
         texts = [f"{name}={value}" for name, value in {**data.get("recipe", {}), **recipe}.items()]
         data["recipe"] = parse_settings(texts).recipe(_default_recipe()).model_dump(exclude_unset=True)
-    named = data.pop("network", None)
-    networks = data.get("networks", [] if named is None else named if isinstance(named, list) else [named])
+    named = data.pop("networks", data.pop("network", []))
+    networks = named if isinstance(named, list) else [named]
     if not networks:
         raise DescriptionError("--network: name one, such as 784-800-800-10")
     data["networks"] = (
         [load_network(one, activation=activation or None) for one in networks] if activation else networks
     )
     return make_sweep(data, "sweep" if file is None else file.stem)
+
+
+def _without(axes: Mapping[str, Any], recipe: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the axes of a file whose fields no option of the command line gives."""
+    from neurosim.settings import field_of
+
+    given = {f"recipe.{name}" for name in recipe} | {field_of(key) for key in settings}
+    return {key: values for key, values in axes.items() if field_of(key) not in given}
 
 
 def _default_recipe() -> Recipe:
@@ -196,8 +213,10 @@ def _execute(sweep: Sweep, data_dir: str, out: str, run: Run, json: bool) -> Non
 
     from neurosim.cli.waiting import announce_compilation, progress_bars
     from neurosim.errors import DescriptionError
-    from neurosim.sweeps import SweepInterrupted, plan_sweep, run_sweep
+    from neurosim.sweeps import SweepInterrupted, load_sweep, plan_sweep, run_sweep
 
+    # A batch system ends jobs so: what is finished is kept, and the table made, as after Ctrl-C.
+    signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
     if (run.resume or run.shard is not None) and not out:
         raise DescriptionError("--out: name the folder of the sweep that goes on or that shards share")
     planned = plan_sweep(sweep, data_dir or None)
@@ -208,8 +227,12 @@ def _execute(sweep: Sweep, data_dir: str, out: str, run: Run, json: bool) -> Non
             result = run_sweep(planned, replace(run, progress=progress), out=out or None, keep=True)
     except SweepInterrupted as stop:
         told = f"interrupted: {stop.done} of {stop.wanted} are done and kept; go on with"
-        print(f"neurosim: {told} neurosim sweep --out {stop.folder} --resume", file=sys.stderr)
+        how = "--resume" if run.shard is None else f"--shard {run.shard.number}/{run.shard.count}"
+        how += f" --scheduler {run.scheduler}" if run.scheduler else ""
+        print(f"neurosim: {told} neurosim sweep --out {stop.folder} {how}", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
+    assert result.folder is not None
+    result = load_sweep(result.folder)  # other shards may have ended in the meantime
     result.report()
     if json:
         _print_json(result)
@@ -219,15 +242,23 @@ def _execute(sweep: Sweep, data_dir: str, out: str, run: Run, json: bool) -> Non
 
 def _announce(planned: Planned) -> None:
     """Say what is scaled, and which points would take long, before anything runs."""
+    from neurosim.sweeps import long_points
+
     counts = {}
     for point in planned.points:
         if "cores" in point.coordinates and point.machine == "chip":
             counts[point.coordinates["cores"]] = point.chip
     changed = [f"{asked} -> {chip.grid[0]} x {chip.grid[1]}" for asked, chip in counts.items()]
-    if changed:
-        print(f"{len(planned.points)} points; cores -> grid: {', '.join(changed)}", file=sys.stderr)
-    else:
-        print(f"{len(planned.points)} points", file=sys.stderr)
+    grids = f"; cores -> grid: {', '.join(changed)}" if changed else ""
+    print(f"{len(planned.points)} points{grids}", file=sys.stderr)
+    found = long_points(planned.jobs)
+    for point, effort in found[:MOST_ANNOUNCED]:
+        about = f"{effort.crossings:.2g} link crossings, about {effort.seconds / 60:.0f} min"
+        print(f"predicted to take long: {point.place}: {about}", file=sys.stderr)
+    if len(found) > MOST_ANNOUNCED:
+        print(f"predicted to take long: {len(found) - MOST_ANNOUNCED} more points", file=sys.stderr)
+    if found:
+        print("--fidelity analytic gives their counts, and a bound of their time, at once", file=sys.stderr)
 
 
 def _print_result(result: SweepResult) -> None:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from neurosim.analytic import Effort
 
 
 def announce_compilation() -> None:
@@ -15,6 +19,30 @@ def announce_compilation() -> None:
 
     if compiling_is_due():
         print("compiling kernels (once)", file=sys.stderr, flush=True)
+
+
+LONG_SECONDS = 60.0
+
+
+def announce_effort(effort: Effort) -> None:
+    """Say before a long simulation how long it may take, and what would not."""
+    if effort.seconds <= LONG_SECONDS or not sys.stderr.isatty():
+        return
+    from neurosim.units import human
+
+    print(
+        f"simulating {'up to ' if effort.repeats else ''}{human(effort.crossings)} link crossings, about "
+        f"{_spoken(effort.seconds)}; --fidelity analytic gives the counts and a bound of the time at once",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
+def _spoken(seconds: float) -> str:
+    """A duration of more than a minute as text."""
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{seconds:.0f} seconds"
+    return f"{seconds / 3600:.0f} hours"
 
 
 @contextmanager

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from neurosim.counts import IntArray, weighted_sum
-from neurosim.engine.simulation import Simulation, flits_by_class
+from neurosim.engine.plan_network import flits_by_class
+from neurosim.engine.simulation import Simulation
 from neurosim.schedules import RESOURCES, Microbatch, Plan, finest_cycles
 from neurosim.schedules.tasks import TaskWork
 from neurosim.trace import (

@@ -102,7 +102,7 @@ class NetworkState:
         cores = grid.columns * grid.rows * grid.cores_per_router
         _check_bounds(grid, messages, targets, slots)
         clock = np.zeros(layout.CLOCK_SIZE, dtype=np.int64)
-        clock[layout.NOW] = -1
+        clock[[layout.NOW, layout.FREE_RECORD, layout.FREE_RANGE]] = -1
         clock[layout.NEXT_EVENT] = layout.NEVER
         clock[layout.UNIFORM] = np.ptp(grid.hop_cycles) == 0
         clock[layout.COLUMNS] = grid.columns
@@ -110,17 +110,15 @@ class NetworkState:
         clock[layout.PORT_CYCLES] = grid.port_cycles
         clock[layout.FLIT_BITS] = grid.flit_bits
         clock[layout.MOST_TARGETS] = np.diff(targets.start).max(initial=0)
-        clock[layout.FREE_RECORD] = clock[layout.FREE_RANGE] = -1
         words = -(-links // 64)
-        self._clock = clock
-        self._sent = 0
+        self._clock, self._sent = clock, 0
         self._workspace = Workspace(
-            links=_links(grid),
-            pool=_aligned(0, layout.RECORD),
+            links=idle_links(grid),
+            pool=aligned(0, layout.RECORD),
             ranges=np.zeros(0, dtype=layout.RANGE),
-            messages=_templates(grid, messages, sets),
+            messages=templates(grid, messages, sets),
             flits=np.ascontiguousarray(messages.flits_by_class, dtype=np.int64),
-            spans=_spans(sets),
+            spans=spans(sets),
             member=np.ascontiguousarray(sets.member),
             target_start=np.ascontiguousarray(targets.start, dtype=np.int64),
             targets=np.stack([targets.task, targets.slot_offset], axis=1).astype(np.int32),
@@ -229,6 +227,12 @@ class NetworkState:
             network_queue.snapshot(self._table, out, since, relative)
         return out[:size].tobytes()
 
+    def close(self) -> None:
+        """Give back what only motion needs, when nothing moves any more: facts and logs stay, messages are refused."""
+        large = ("pool", "ranges", "flits", "member", "later")
+        empty = {name: getattr(self._workspace, name)[:0].copy() for name in large}
+        self._replace(messages=self._workspace.messages[-1:].copy(), **empty)
+
     def group_facts(self) -> dict[str, Integers]:
         """Return, per group, messages, deliveries, latency_{sum,max}_cycles, flit_hops and flit_routers; [groups]."""
         return {name: self._workspace.groups[name].copy() for name in layout.GROUP_FACTS}
@@ -287,9 +291,9 @@ class NetworkState:
         workspace, clock = self._workspace, self._clock
         if clock[layout.FREE_RECORDS] < self._margin:
             old = workspace.pool
-            pool = _aligned(max(2 * old.size, old.size + self._margin, FIRST_RECORDS), layout.RECORD)
+            pool = aligned(max(2 * old.size, old.size + self._margin, FIRST_RECORDS), layout.RECORD)
             pool[: old.size] = old
-            _chain(pool, old.size, int(clock[layout.FREE_RECORD]))
+            chain(pool, old.size, int(clock[layout.FREE_RECORD]))
             clock[layout.FREE_RECORD] = old.size
             clock[layout.FREE_RECORDS] += pool.size - old.size
             self._replace(pool=pool)
@@ -307,19 +311,19 @@ class NetworkState:
         old = self._workspace.ranges
         ranges = np.zeros(2 * old.size + self._workspace.sends.shape[0], dtype=layout.RANGE)
         ranges[: old.size] = old
-        _chain(ranges, old.size, int(self._clock[layout.FREE_RANGE]))
+        chain(ranges, old.size, int(self._clock[layout.FREE_RANGE]))
         self._clock[layout.FREE_RANGE] = old.size
         self._clock[layout.FREE_RANGES] += ranges.size - old.size
         self._replace(ranges=ranges)
 
 
-def _chain(rows: Records, start: int, behind: int) -> None:
+def chain(rows: Records, start: int, behind: int) -> None:
     """Link the rows from ``start`` on to a free list that ends in ``behind``."""
     rows["next"][start:] = np.arange(start + 1, rows.size + 1)
     rows["next"][-1] = behind
 
 
-def _aligned(size: int, dtype: np.dtype[np.void]) -> Records:
+def aligned(size: int, dtype: np.dtype[np.void]) -> Records:
     """Zeros whose rows do not straddle lines of the cache."""
     raw = np.zeros(size * dtype.itemsize + 64, dtype=np.uint8)
     skip = -raw.ctypes.data % 64
@@ -347,11 +351,10 @@ def _check_bounds(grid: Grid, messages: Messages, targets: Targets, slots: int) 
         raise SimulationError("hop_cycles and flits must be at least 1, and an input cannot lie in an earlier slot")
 
 
-def _links(grid: Grid) -> Records:
+def idle_links(grid: Grid) -> Records:
     """Idle links, each with the router it leads to."""
-    per_router = grid.cores_per_router
-    stride = 2 * per_router + 5
-    links = _aligned(grid.hop_cycles.size, layout.LINK)
+    per_router, stride = grid.cores_per_router, 2 * grid.cores_per_router + 5
+    links = aligned(grid.hop_cycles.size, layout.LINK)
     router, slot = np.divmod(np.arange(links.size), stride)
     y, x = np.divmod(router, grid.columns)
     direction = slot - per_router
@@ -361,17 +364,14 @@ def _links(grid: Grid) -> Records:
     links["first_link"] = (y * grid.columns + x) * stride
     links["kind"] = np.where(direction <= 0, layout.INJECTION, layout.BETWEEN_ROUTERS)
     links["kind"][direction > 4] = layout.EJECTION
-    links["head"] = -1
-    links["event"] = -1
-    links["hop_cycles"] = grid.hop_cycles
-    links["link_bits"] = grid.link_bits
+    links["head"] = links["event"] = -1
+    links["hop_cycles"], links["link_bits"] = grid.hop_cycles, grid.link_bits
     return links
 
 
-def _templates(grid: Grid, messages: Messages, sets: Sets) -> Records:
+def templates(grid: Grid, messages: Messages, sets: Sets) -> Records:
     """One row per message and one more, whose deliveries_before closes the sums."""
-    per_router = grid.cores_per_router
-    stride = 2 * per_router + 5
+    per_router, stride = grid.cores_per_router, 2 * grid.cores_per_router + 5
     rows = np.zeros(messages.injection.size + 1, dtype=layout.MESSAGE)
     unicast = messages.destination >= 0
     router, port = np.divmod(messages.destination, per_router)
@@ -392,7 +392,7 @@ def _templates(grid: Grid, messages: Messages, sets: Sets) -> Records:
     return rows
 
 
-def _spans(sets: Sets) -> NDArray[np.int32]:
+def spans(sets: Sets) -> NDArray[np.int32]:
     """Rows of the members in every column, and last the columns themselves."""
     least = np.concatenate([sets.column_min, sets.x_min[:, None]], axis=1)
     largest = np.concatenate([sets.column_max, sets.x_max[:, None]], axis=1)

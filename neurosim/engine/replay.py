@@ -14,11 +14,9 @@ import numpy as np
 
 from neurosim.counts import IntArray
 from neurosim.engine.facts import Repeat
+from neurosim.engine.plan_network import Network
 from neurosim.engine.simulation import Simulation
-from neurosim.schedules import Microbatch, Plan
-
-LONGEST_PERIOD = 8
-MOST_STEPS = 32
+from neurosim.schedules import LONGEST_PERIOD, MOST_STEPS, Microbatch, Plan
 
 Facts = dict[str, IntArray]
 
@@ -60,9 +58,11 @@ class EpochRun:
         }
 
 
-def simulate_epoch_with_replay(plan: Plan, steps: Sequence[Sequence[Microbatch]], log_rows: int) -> EpochRun:
-    """Simulate an epoch, skipping whole periods once its steps repeat."""
-    run = EpochRun(Simulation(plan, steps, log_rows=log_rows))
+def simulate_epoch_with_replay(
+    plan: Plan, steps: Sequence[Sequence[Microbatch]], log_rows: int, network: Network
+) -> EpochRun:
+    """Simulate an epoch, skipping whole periods once its steps repeat (at the flit level they never do)."""
+    run = EpochRun(Simulation(plan, steps, log_rows=log_rows, network=network))
     lengths = [len(step) for step in steps]
     full = sum(tuple(step) == tuple(steps[0]) for step in steps)
     marks: deque[Mark] = deque(maxlen=LONGEST_PERIOD)

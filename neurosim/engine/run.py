@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import reduce
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
+from neurosim.arguments import checked_choice
 from neurosim.chips import Chip
 from neurosim.counts import IntArray, weighted_sum
 from neurosim.engine.facts import History, Repeat, core_counts, group_facts, microbatch_counts
+from neurosim.engine.plan_network import Network
 from neurosim.engine.replay import simulate_epoch_with_replay
 from neurosim.engine.simulation import Simulation
 from neurosim.errors import SimulationError
@@ -24,15 +26,21 @@ MOST_LISTED = 2_000_000
 """Microbatches of an epoch that overlaps."""
 
 
-def simulate(plan: Plan, chip: Chip, *, samples: int | None = None, log_rows: int | None = 0) -> Trace:
+def simulate(
+    plan: Plan, chip: Chip, *, samples: int | None = None, log_rows: int | None = 0, network: Network = "event"
+) -> Trace:
     """Return the trace of an epoch of ``samples`` samples, or of one step of the recipe's batch.
 
     Without overlap the chip is empty between microbatches, so their times add up and each distinct one is simulated
     once; with overlap an epoch is one simulation. ``log_rows`` keeps that many single deliveries of each, None all.
+    ``network`` "event" moves messages as trains of flits through unbounded queues, "flit" moves every flit through
+    routers with virtual channels, buffers and credits; there an epoch that overlaps is simulated from end to end.
 
     Raises:
-        SimulationError: the chip is not the plan's, or a table passes what can be counted.
+        SimulationError: the chip is not the plan's, it has no routers that "flit" can simulate, or a table passes what
+            can be counted.
     """
+    checked_choice("network", network, get_args(Network))
     if chip.model_dump(exclude={"name", "sources"}) != plan.layout.chip.model_dump(exclude={"name", "sources"}):
         raise SimulationError(
             f"chip {chip.name!r}: the plan was made for chip {plan.layout.chip.name!r}; place and schedule for this one"
@@ -44,7 +52,7 @@ def simulate(plan: Plan, chip: Chip, *, samples: int | None = None, log_rows: in
     if log_rows is None:
         log_rows = _all_deliveries(plan, total)
     times = microbatch_times(plan.microbatch, batch, total)
-    return (_simulate_epoch if overlaps else _simulate_apart)(plan, times, total, log_rows)
+    return (_simulate_epoch if overlaps else _simulate_apart)(plan, times, total, log_rows, network)
 
 
 def _all_deliveries(plan: Plan, samples: int) -> int:
@@ -71,9 +79,9 @@ def _listed_steps(plan: Plan, times: dict[Microbatch, int], samples: int) -> lis
     return [plan.microbatches()] * full + ([plan.microbatches(short)] if short else [])
 
 
-def _simulate_apart(plan: Plan, times: dict[Microbatch, int], samples: int, log_rows: int) -> Trace:
+def _simulate_apart(plan: Plan, times: dict[Microbatch, int], samples: int, log_rows: int, network: Network) -> Trace:
     """Overlap none: simulate each distinct microbatch from an empty chip and add them up."""
-    histories = [(_run(plan, batch, log_rows), count) for batch, count in times.items()]
+    histories = [(_run(plan, batch, log_rows, network), count) for batch, count in times.items()]
     barriers = sum(times.values())
     makespan = sum(history.makespan * count for history, count in histories)
     path = _sum_paths([(history.critical_path(Repeat()), count) for history, count in histories])
@@ -92,6 +100,7 @@ def _simulate_apart(plan: Plan, times: dict[Microbatch, int], samples: int, log_
         samples=samples,
         steps=-(-samples // plan.layout.recipe.batch_size),
         makespan_cycles=makespan + barrier_cycles,
+        network=network,
         barriers=barriers,
         core_cycles=core_cycles,
         link_busy_cycles=weighted_sum((facts["busy_cycles"], count) for facts, count in link_facts),
@@ -105,16 +114,17 @@ def _simulate_apart(plan: Plan, times: dict[Microbatch, int], samples: int, log_
     )
 
 
-def _run(plan: Plan, batch: Microbatch, log_rows: int) -> History:
-    simulation = Simulation(plan, [[batch]], log_rows=log_rows)
+def _run(plan: Plan, batch: Microbatch, log_rows: int, network: Network) -> History:
+    simulation = Simulation(plan, [[batch]], log_rows=log_rows, network=network)
     while simulation.advance():
         pass
+    simulation.network.close()  # those of a step's other microbatches need the room
     return History(simulation)
 
 
-def _simulate_epoch(plan: Plan, times: dict[Microbatch, int], samples: int, log_rows: int) -> Trace:
+def _simulate_epoch(plan: Plan, times: dict[Microbatch, int], samples: int, log_rows: int, network: Network) -> Trace:
     """Overlap exact: one simulation, in which whole periods that repeat are skipped."""
-    run = simulate_epoch_with_replay(plan, _listed_steps(plan, times, samples), log_rows)
+    run = simulate_epoch_with_replay(plan, _listed_steps(plan, times, samples), log_rows, network)
     history, repeat = History(run.simulation), run.repeat
     group, links = run.group_facts(), run.link_facts()
     return _trace(
@@ -123,6 +133,7 @@ def _simulate_epoch(plan: Plan, times: dict[Microbatch, int], samples: int, log_
         samples=samples,
         steps=-(-samples // plan.layout.recipe.batch_size),
         makespan_cycles=history.makespan + repeat.times * (repeat.end - repeat.start),
+        network=network,
         barriers=0,
         core_cycles=history.core_cycles(repeat),
         link_busy_cycles=links["busy_cycles"],
@@ -195,6 +206,7 @@ def _timeline(history: History, times: int) -> Timeline:
     return Timeline(
         times=times,
         makespan_cycles=history.makespan,
+        crossings=history.simulation.network.crossings_total,
         task=rows["task"],
         microbatch=rows["microbatch"],
         samples=samples[rows["microbatch"]],

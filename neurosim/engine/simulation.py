@@ -15,13 +15,12 @@ import numpy as np
 import simpy
 
 from neurosim.counts import IntArray
-from neurosim.engine.network_state import Messages, NetworkState, Targets
+from neurosim.engine.plan_network import Network, make_network
 from neurosim.engine.transports import Transports
 from neurosim.errors import SimulationError
 from neurosim.kernels.network_layout import NEVER
-from neurosim.schedules import Microbatch, Plan
+from neurosim.schedules import Microbatch, Plan, microbatch_slots
 from neurosim.schedules.edges import FROM_LAST, INTO_LAST
-from neurosim.topology import destination_sets
 
 
 @dataclass
@@ -47,7 +46,9 @@ class Simulation:
     it there is over; ``new_steps`` names the steps whose first task started in the cycle just processed.
     """
 
-    def __init__(self, plan: Plan, steps: Sequence[Sequence[Microbatch]], *, log_rows: int = 0) -> None:
+    def __init__(
+        self, plan: Plan, steps: Sequence[Sequence[Microbatch]], *, log_rows: int = 0, network: Network = "event"
+    ) -> None:
         layout = plan.layout
         self.plan = plan
         self.batches = [batch for step in steps for batch in step]
@@ -55,9 +56,10 @@ class Simulation:
         self.classes = list(dict.fromkeys(self.batches))
         self.works = [plan.tasks.work(batch) for batch in self.classes]
         window = layout.recipe.microbatches_in_flight
-        self.slots = 1 if layout.recipe.overlap == "none" else 3 * window + 4
+        self.slots = microbatch_slots(layout.recipe)
         self.environment = simpy.Environment()
-        self.network = _network(plan, self, log_rows)
+        durations = np.stack([work.durations for work in self.works])
+        self.network = make_network(network, plan, self.classes, durations, slots=self.slots, log_rows=log_rows)
         self.log = TaskLog()
         self.step_start: dict[int, int] = {}
         self.transports = Transports(plan, window)
@@ -311,52 +313,6 @@ def message_ranges(plan: Plan) -> list[tuple[int, int, int]]:
     always = np.bincount(messages.source_task[~messages.last_only], minlength=tasks)
     with_last = np.bincount(messages.source_task[~messages.triggered], minlength=tasks)
     return list(zip(first.tolist(), (first + always).tolist(), (first + with_last).tolist(), strict=True))
-
-
-def flits_by_class(plan: Plan, classes: Sequence[Microbatch]) -> IntArray:
-    """Return the flits of every message, headers included [classes, M]."""
-    noc = plan.layout.chip.noc
-    payload = np.stack([plan.messages.payload_bits(batch.samples) for batch in classes])
-    flits = -(-payload // noc.flit_bits)
-    return np.asarray(flits + noc.header_flits * -(-flits // noc.max_packet_flits), dtype=np.int64)
-
-
-def _network(plan: Plan, simulation: Simulation, log_rows: int) -> NetworkState:
-    messages = plan.messages
-    sets = destination_sets(plan.grid, [members.tolist() for members in messages.sets])
-    durations = np.stack([work.durations for work in simulation.works])
-    return NetworkState(
-        plan.grid,
-        Messages(
-            injection=messages.source_link,
-            group=messages.group,
-            destination=messages.destination,
-            destination_set=messages.set_index,
-            hops=messages.crossings.sum(axis=0),
-            flits_by_class=flits_by_class(plan, simulation.classes),
-        ),
-        sets=sets,
-        targets=_targets(plan, durations),
-        slots=simulation.slots,
-        log_rows=log_rows,
-    )
-
-
-def _targets(plan: Plan, durations: IntArray) -> Targets:
-    """List, per group and core, the tasks that wait for a delivery."""
-    cores = plan.layout.chip.cores
-    rows, tasks, offsets = [], [], []
-    for group, (targets, ahead) in enumerate(zip(plan.messages.targets, plan.messages.target_offsets, strict=True)):
-        for row, offset in zip(targets, ahead, strict=True):
-            waiting = np.flatnonzero(row >= 0)
-            rows.append(group * cores + waiting)
-            tasks.append(row[waiting])
-            offsets.append(np.full(len(waiting), offset, dtype=np.int64))
-    empty = [np.zeros(0, dtype=np.int64)]
-    where = np.concatenate(rows + empty)
-    order = np.argsort(where, kind="stable")
-    start = np.searchsorted(where[order], np.arange(len(plan.messages.groups) * cores + 1))
-    return Targets(start, np.concatenate(tasks + empty)[order], np.concatenate(offsets + empty)[order], durations)
 
 
 def _out_edges(plan: Plan) -> list[list[tuple[int, int, int]]]:

@@ -10,6 +10,8 @@ sent waits as ranges of messages: a record is made when the injection link is gr
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from neurosim.kernels import kernel
@@ -49,7 +51,7 @@ from neurosim.kernels.network_queue import advance, free_record, new_record, nex
 
 
 @inlined_kernel
-def _directions(w: Workspace, crossed: int, injection: int, target: int) -> int:
+def directions(w: Any, crossed: int, injection: int, target: int) -> int:
     """Return as bits 0 to 3 whether a multicast goes on to E, W, N, S: its tree is the union of the XY routes."""
     here, source, span = w.links[crossed], w.links[injection], w.spans[target]
     x, y = here["x"], here["y"]
@@ -68,14 +70,14 @@ def _fork(w: Workspace, crossed: int, record: int) -> None:
     here = w.links[crossed]
     injection = w.messages[w.pool[record]["message"]]["injection"]
     target = -1 - w.pool[record]["target"]
-    directions = _directions(w, crossed, injection, target)
+    ways = directions(w, crossed, injection, target)
     per_router = w.clock[CORES_PER_ROUTER]
     first_core = (here["y"] * w.clock[COLUMNS] + here["x"]) * per_router
     own_core = first_core + injection - here["first_link"]  # that of the source, at the router where it is
     branches = 0
     for way in range(4 + per_router):
         core = first_core + way - 4
-        wanted = directions >> way & 1 if way < 4 else w.member[target, core] and core != own_core
+        wanted = ways >> way & 1 if way < 4 else w.member[target, core] and core != own_core
         if not wanted:
             continue
         taken = record
@@ -164,13 +166,13 @@ def _deliver(w: Workspace, link: int, record: int, released: int, bound: int) ->
         into = slot + w.targets[target, 1]
         if into >= w.slots.size:
             into -= w.slots.size
-        bound = _arrive(w, into, w.targets[target, 0], delivered, moved["message"], bound)
+        bound = arrive(w, into, w.targets[target, 0], delivered, moved["message"], bound)
     free_record(w, record)
     return bound
 
 
 @inlined_kernel
-def _arrive(w: Workspace, slot: int, task: int, delivered: int, message: int, bound: int) -> int:
+def arrive(w: Any, slot: int, task: int, delivered: int, message: int, bound: int) -> int:
     """Take one input off what a task waits for; the last one makes it a completion."""
     waiting = w.tasks[slot, task]
     waiting["remaining"] -= 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar, cast
 
 import numba
@@ -99,7 +99,7 @@ class Workspace(NamedTuple):
     crossings: Records
 
 
-def workspace_table(workspace: Workspace) -> Integers:
+def workspace_table(workspace: Any, dtypes: Mapping[str, np.dtype[Any]] = DTYPES) -> Integers:
     """Return what a kernel needs to find the arrays, int64 [fields, 4]: address and up to three sizes.
 
     Numba takes 0.1 us for each array it is handed, and counts references to it with an atomic instruction at each use,
@@ -108,7 +108,7 @@ def workspace_table(workspace: Workspace) -> Integers:
     """
     table = np.zeros((len(workspace), 4), dtype=np.int64)
     for row, (name, array) in enumerate(workspace._asdict().items()):
-        expected = DTYPES.get(name, np.dtype(np.int64))
+        expected = dtypes.get(name, np.dtype(np.int64))
         if array.dtype != expected or not array.flags.c_contiguous:
             raise TypeError(f"workspace.{name}: it is {array.dtype}, and must be {expected} and contiguous")
         table[row, 0] = array.ctypes.data
@@ -146,32 +146,32 @@ def _address_as_pointer(typing_context: Any, address: Any) -> Any:
 
 # Typed by hand: Numba's decorators hide what a function takes.
 lowest_bit = cast("Callable[[np.uint64], int]", intrinsic(_lowest_bit))
-_pointer = cast("Callable[[np.int64], Any]", intrinsic(_address_as_pointer))
-_array: Callable[..., Any] = vars(numba)["carray"]
+as_pointer = cast("Callable[[np.int64], Any]", intrinsic(_address_as_pointer))
+carray: Callable[..., Any] = vars(numba)["carray"]
 
 
 @inlined_kernel
 def open_workspace(t: Integers) -> Workspace:
     """Return the workspace that a table was made from; for kernels."""
     return Workspace(
-        _array(_pointer(t[0, 0]), (t[0, 1],), LINK),
-        _array(_pointer(t[1, 0]), (t[1, 1],), RECORD),
-        _array(_pointer(t[2, 0]), (t[2, 1],), RANGE),
-        _array(_pointer(t[3, 0]), (t[3, 1],), MESSAGE),
-        _array(_pointer(t[4, 0]), (t[4, 1], t[4, 2]), np.int64),
-        _array(_pointer(t[5, 0]), (t[5, 1], t[5, 2], t[5, 3]), np.int32),
-        _array(_pointer(t[6, 0]), (t[6, 1], t[6, 2]), np.bool_),
-        _array(_pointer(t[7, 0]), (t[7, 1],), np.int64),
-        _array(_pointer(t[8, 0]), (t[8, 1], t[8, 2]), np.int32),
-        _array(_pointer(t[9, 0]), (t[9, 1], t[9, 2]), TASK),
-        _array(_pointer(t[10, 0]), (t[10, 1],), SLOT),
-        _array(_pointer(t[11, 0]), (t[11, 1], t[11, 2]), np.int64),
-        _array(_pointer(t[12, 0]), (t[12, 1],), GROUP),
-        _array(_pointer(t[13, 0]), (t[13, 1], t[13, 2]), np.uint64),
-        _array(_pointer(t[14, 0]), (t[14, 1],), np.int64),
-        _array(_pointer(t[15, 0]), (t[15, 1],), np.int64),
-        _array(_pointer(t[16, 0]), (t[16, 1], t[16, 2]), np.int64),
-        _array(_pointer(t[17, 0]), (t[17, 1],), COMPLETION),
-        _array(_pointer(t[18, 0]), (t[18, 1],), DELIVERY),
-        _array(_pointer(t[19, 0]), (t[19, 1],), CROSSING),
+        carray(as_pointer(t[0, 0]), (t[0, 1],), LINK),
+        carray(as_pointer(t[1, 0]), (t[1, 1],), RECORD),
+        carray(as_pointer(t[2, 0]), (t[2, 1],), RANGE),
+        carray(as_pointer(t[3, 0]), (t[3, 1],), MESSAGE),
+        carray(as_pointer(t[4, 0]), (t[4, 1], t[4, 2]), np.int64),
+        carray(as_pointer(t[5, 0]), (t[5, 1], t[5, 2], t[5, 3]), np.int32),
+        carray(as_pointer(t[6, 0]), (t[6, 1], t[6, 2]), np.bool_),
+        carray(as_pointer(t[7, 0]), (t[7, 1],), np.int64),
+        carray(as_pointer(t[8, 0]), (t[8, 1], t[8, 2]), np.int32),
+        carray(as_pointer(t[9, 0]), (t[9, 1], t[9, 2]), TASK),
+        carray(as_pointer(t[10, 0]), (t[10, 1],), SLOT),
+        carray(as_pointer(t[11, 0]), (t[11, 1], t[11, 2]), np.int64),
+        carray(as_pointer(t[12, 0]), (t[12, 1],), GROUP),
+        carray(as_pointer(t[13, 0]), (t[13, 1], t[13, 2]), np.uint64),
+        carray(as_pointer(t[14, 0]), (t[14, 1],), np.int64),
+        carray(as_pointer(t[15, 0]), (t[15, 1],), np.int64),
+        carray(as_pointer(t[16, 0]), (t[16, 1], t[16, 2]), np.int64),
+        carray(as_pointer(t[17, 0]), (t[17, 1],), COMPLETION),
+        carray(as_pointer(t[18, 0]), (t[18, 1],), DELIVERY),
+        carray(as_pointer(t[19, 0]), (t[19, 1],), CROSSING),
     )

@@ -5,17 +5,18 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from neurosim.chips import Chip
 from neurosim.counts import IntArray
 from neurosim.errors import PlacementError
-from neurosim.feedback import draw_feedback
+from neurosim.feedback import draw_connections
 from neurosim.networks import Network
 from neurosim.placement.apportion import EMPTY, apportion, core_order
 from neurosim.placement.cuts import LayerCut, overlaps, row_ranges, slice_starts
-from neurosim.placement.memory import RuleMemory, error_layers, outputs_held, trained_layers
+from neurosim.placement.memory import CoreBits, RuleMemory, error_layers, outputs_held, trained_layers
 from neurosim.placement.partition import Partition
 from neurosim.recipes import Recipe
 from neurosim.rules import Rule
@@ -69,10 +70,10 @@ class Placement:
         """c_1..c_L."""
         return [len(cores) for cores in self.cores[1:]]
 
-    @property
+    @cached_property
     def cores_used(self) -> int:
         """How many different cores hold neurons."""
-        return len(np.unique(np.concatenate(self.cores[1:])))
+        return int(np.count_nonzero(np.bincount(np.concatenate(self.cores[1:]))))
 
 
 def place(network: Network, rule: Rule, chip: Chip, recipe: Recipe) -> Placement:
@@ -90,24 +91,15 @@ def place_together(network: Network, rules: Sequence[Rule], chip: Chip, recipe: 
     The cores needed at m = 1 are the maximum over the rules and the microbatch is the smallest 'auto' of the rules:
     anything else would compare placements and not rules.
     """
-    connections = [_draw_connections(network, rule, recipe) for rule in rules]
+    connections = [draw_connections(network, rule, seed=recipe.seed) for rule in rules]
     memories = [RuleMemory(network, rule, chip, recipe, found) for rule, found in zip(rules, connections, strict=True)]
     partition = apportion(network, chip, memories)
-    microbatch = _choose_microbatch(memories, partition, chip, recipe)
+    stored = [CoreBits(memory, partition) for memory in memories]
+    microbatch = _choose_microbatch(stored, chip, recipe)
     return [
-        Placement(chip, partition, microbatch, found, *memory.bits(partition, microbatch))
-        for memory, found in zip(memories, connections, strict=True)
+        Placement(chip, partition, microbatch, found, *bits.at(microbatch))
+        for bits, found in zip(stored, connections, strict=True)
     ]
-
-
-def _draw_connections(network: Network, rule: Rule, recipe: Recipe) -> dict[int, IntArray]:
-    """Return which outputs feed each neuron of every hidden layer of a sparse rule."""
-    if not rule.sparse:
-        return {}
-    drawn = draw_feedback(network, rule, seed=recipe.seed)
-    return {
-        layer: matrix.index for layer, matrix in enumerate(drawn, 1) if matrix is not None and matrix.index is not None
-    }
 
 
 def stored_bits(network: Network, rule: Rule, placement: Placement, recipe: Recipe) -> dict[str, int]:
@@ -156,9 +148,9 @@ def place_on(
     rows = tiles or [1] * network.depth
     cuts = [LayerCut(shape, len(own) // t, t) for shape, own, t in zip(network.shapes, cores, rows, strict=True)]
     partition = Partition(network, owners, (EMPTY, *cuts))
-    connections = _draw_connections(network, rule, recipe)
-    bits = RuleMemory(network, rule, chip, recipe, connections).bits(partition, microbatch)
-    return Placement(chip, partition, microbatch, connections, *bits)
+    connections = draw_connections(network, rule, seed=recipe.seed)
+    bits = CoreBits(RuleMemory(network, rule, chip, recipe, connections), partition)
+    return Placement(chip, partition, microbatch, connections, *bits.at(microbatch))
 
 
 def with_connections(placement: Placement, connections: dict[int, IntArray]) -> Placement:
@@ -166,12 +158,7 @@ def with_connections(placement: Placement, connections: dict[int, IntArray]) -> 
     return replace(placement, connections=connections)
 
 
-def _choose_microbatch(
-    memories: Sequence[RuleMemory],
-    partition: Partition,
-    chip: Chip,
-    recipe: Recipe,
-) -> int:
+def _choose_microbatch(stored: Sequence[CoreBits], chip: Chip, recipe: Recipe) -> int:
     """The recipe's microbatch, or the largest with which every core fits under every rule."""
     if chip.behind_channel:
         if recipe.microbatch not in ("auto", recipe.batch_size):
@@ -180,49 +167,46 @@ def _choose_microbatch(
                 f"step is not cut; use 'auto' or the batch of {recipe.batch_size}"
             )
         return recipe.batch_size
-    most = min(recipe.batch_size, chip.core.lanes[0] * chip.core.accumulators_per_lane)
+    # An array takes any number of samples, fold by fold; lanes as many as they have sums for.
+    held = recipe.batch_size if chip.core.systolic else chip.core.lanes[0] * chip.core.accumulators_per_lane
+    most = min(recipe.batch_size, held)
     if recipe.microbatch != "auto":
-        return _check_microbatch(recipe.microbatch, most, memories, partition)
+        return _check_microbatch(recipe.microbatch, most, stored)
 
     def too_many(microbatch: int) -> bool:
-        return any(_overfull(memory, partition, microbatch) is not None for memory in memories)
+        return any(_overfull(bits, microbatch) is not None for bits in stored)
 
     # A whole batch needs no gradient accumulators; below it every sample more needs more.
     found = most if not too_many(most) else bisect_left(range(1, most), True, key=too_many)
     if found:
         return found
-    reasons = (_overfull(memory, partition, 1) for memory in memories)
+    reasons = (_overfull(bits, 1) for bits in stored)
     reason = next(found for found in reasons if found is not None)
     raise PlacementError(
         f"{reason} even with one sample in flight; use larger memories, more cores or chips, or fewer neurons"
     )
 
 
-def _check_microbatch(
-    microbatch: int,
-    most: int,
-    memories: Sequence[RuleMemory],
-    partition: Partition,
-) -> int:
+def _check_microbatch(microbatch: int, most: int, stored: Sequence[CoreBits]) -> int:
     if microbatch > most:
-        chip, batch = memories[0].chip, memories[0].recipe.batch_size
+        chip, batch = stored[0].memory.chip, stored[0].memory.recipe.batch_size
         raise PlacementError(
             f"microbatch = {microbatch}: chip {chip.name!r} holds at most {most} samples between two sweeps of the "
             f"synapse memory (batch {batch}, lanes {list(chip.core.lanes)} with {chip.core.accumulators_per_lane} "
             f"accumulators each); use a smaller microbatch or 'auto'"
         )
-    for memory in memories:
-        reason = _overfull(memory, partition, microbatch)
+    for bits in stored:
+        reason = _overfull(bits, microbatch)
         if reason is not None:
             raise PlacementError(f"microbatch = {microbatch}: {reason}; use a smaller microbatch or 'auto'")
     return microbatch
 
 
-def _overfull(memory: RuleMemory, partition: Partition, microbatch: int) -> str | None:
+def _overfull(stored: CoreBits, microbatch: int) -> str | None:
     """Return a sentence on the fullest core if some core does not fit, else None."""
-    chip = memory.chip
+    memory, partition, chip = stored.memory, stored.partition, stored.memory.chip
     found = zip(
-        memory.bits(partition, microbatch),
+        stored.at(microbatch),
         ("neuron", "synapse"),
         (chip.core.neuron_memory, chip.core.synapse_memory),
         strict=True,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import heapq
 import itertools
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from math import isqrt
 
@@ -99,7 +100,7 @@ def apportion_cuts(network: Network, chip: Chip, memories: Sequence[RuleMemory])
     """c_l by quota of forward MACs, not below what the memories need, not above what the layer can use."""
     cores, macs = chip.cores, [shape.macs for shape in network.shapes]
     total = sum(macs)
-    allowed = [_core_counts(network, layer, chip, memories) for layer in range(1, network.depth + 1)]
+    allowed = _core_counts(network, chip, memories)
     least = [counts.least for counts in allowed]
     if sum(least) > cores:
         raise PlacementError(
@@ -108,17 +109,8 @@ def apportion_cuts(network: Network, chip: Chip, memories: Sequence[RuleMemory])
             f"{_chips_needed(chip, sum(least))}"
         )
     counts = [each.usable(cores * share // total) for each, share in zip(allowed, macs, strict=True)]
-    while sum(counts) > cores:
-        steps = {i: step for i, each in enumerate(allowed) if (step := each.before(counts[i])) is not None}
-        chosen = max(steps, key=lambda i: (counts[i] * total - cores * macs[i], i))
-        counts[chosen] = steps[chosen]
-    while (left := cores - sum(counts)) > 0:
-        steps = {i: step for i, each in enumerate(allowed) if (step := each.after(counts[i])) is not None}
-        steps = {i: step for i, step in steps.items() if step - counts[i] <= left}
-        if not steps:
-            break
-        chosen = max(steps, key=lambda i: (cores * macs[i] - counts[i] * total, -i))
-        counts[chosen] = steps[chosen]
+    _take_away(counts, allowed, macs, cores)
+    _hand_out(counts, allowed, macs, cores)
     return tuple(each.cut(count) for each, count in zip(allowed, counts, strict=True))
 
 
@@ -129,8 +121,63 @@ def _chips_needed(chip: Chip, cores: int) -> str:
     return f"at least {count} of these chips, such as chips = [{across}, {-(-count // across)}]"
 
 
-def _core_counts(network: Network, layer: int, chip: Chip, memories: Sequence[RuleMemory]) -> CoreCounts:
-    """Return how many cores a layer may have so that it fits for every rule with one sample in flight."""
+def _take_away(counts: list[int], allowed: Sequence[CoreCounts], macs: Sequence[int], cores: int) -> None:
+    """While layers have more cores than there are, take some from the one furthest above its quota, the last of such.
+
+    A heap of (least first: quota - cores, -layer, the next smaller number) has the one entry of each layer.
+    """
+    total, heap = sum(macs), list[tuple[int, int, int]]()
+
+    def offer(i: int) -> None:
+        if (step := allowed[i].before(counts[i])) is not None:
+            heapq.heappush(heap, (cores * macs[i] - counts[i] * total, -i, step))
+
+    above = sum(counts) - cores
+    for i in range(len(counts) if above > 0 else 0):
+        offer(i)
+    while above > 0:
+        _, i, step = heapq.heappop(heap)
+        above -= counts[-i] - step
+        counts[-i] = step
+        offer(-i)
+
+
+def _hand_out(counts: list[int], allowed: Sequence[CoreCounts], macs: Sequence[int], cores: int) -> None:
+    """While cores are left, give some to the layer furthest below its quota that can use them, the first of such."""
+    total, heap = sum(macs), list[tuple[int, int, int]]()
+
+    def offer(i: int) -> None:
+        if (step := allowed[i].after(counts[i])) is not None:
+            heapq.heappush(heap, (counts[i] * total - cores * macs[i], i, step))
+
+    left = cores - sum(counts)
+    for i in range(len(counts) if left > 0 else 0):
+        offer(i)
+    while left > 0 and heap:
+        _, i, step = heapq.heappop(heap)
+        if step - counts[i] <= left:  # never again, if not now
+            left -= step - counts[i]
+            counts[i] = step
+            offer(i)
+
+
+def _core_counts(network: Network, chip: Chip, memories: Sequence[RuleMemory]) -> list[CoreCounts]:
+    """Return how many cores each layer may have so that it fits for every rule with one sample in flight.
+
+    Layers that look alike are asked once; which outputs feed a sparse layer is its own.
+    """
+    known: dict[Hashable, CoreCounts] = {}
+    found = []
+    for layer in range(1, network.depth + 1):
+        alike = tuple(memory.alike(layer) for memory in memories)
+        key = (alike, layer if any(layer in memory.connections for memory in memories) else 0)
+        if key not in known:
+            known[key] = _layer_core_counts(network, layer, chip, memories)
+        found.append(known[key])
+    return found
+
+
+def _layer_core_counts(network: Network, layer: int, chip: Chip, memories: Sequence[RuleMemory]) -> CoreCounts:
     shape = network.shape(layer)
     if chip.behind_channel:
         return CoreCounts(shape)
@@ -169,7 +216,12 @@ def least_slices(memory: RuleMemory, layer: int, tiles: int) -> int:
     shape = memory.network.shape(layer)
     counts = range(1, shape.channels + 1)
     sparse = layer in memory.connections
-    at = bisect_left(counts, True, key=lambda c: _fits(memory, layer, LayerCut(shape, c, tiles), received=not sparse))
+    key = memory.alike(layer), tiles, sparse
+    if key not in memory.least:
+        memory.least[key] = bisect_left(
+            counts, True, key=lambda c: _fits(memory, layer, LayerCut(shape, c, tiles), received=not sparse)
+        )
+    at = memory.least[key]
     return next(c for c in counts[at:] if not sparse or _fits(memory, layer, LayerCut(shape, c, tiles)))
 
 

@@ -123,6 +123,15 @@ class LayerCut:
         return self.rows(tile) if pool is None else pool.rows.readers(*self.map_rows(tile))
 
 
+def slice_of_units(cut: LayerCut) -> IntArray:
+    """Return the slice of each unit that a layer hands on [n_l], channel by channel and row by row."""
+    outputs = cut.shape.outputs
+    channel = np.repeat(np.arange(cut.channel_slices), np.diff(cut.channel_starts))
+    tile = np.repeat(np.arange(cut.tiles), np.diff(cut.row_starts))
+    number = tile[None, :, None] * cut.channel_slices + channel[:, None, None]
+    return np.broadcast_to(number, (outputs.channels, outputs.rows, outputs.columns)).ravel()
+
+
 def row_ranges(starts: IntArray) -> IntArray:
     """Return [first, behind] of the parts between ``starts`` [parts + 1] as rows of an array [parts, 2]."""
     return np.stack([starts[:-1], starts[1:]], axis=1)

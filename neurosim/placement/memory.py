@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
+from functools import cached_property
 
 import numpy as np
 
 from neurosim.chips import Chip
-from neurosim.counts import SIGN_BITS, IntArray, index_bits
+from neurosim.counts import SIGN_BITS, IntArray, distinct, index_bits
 from neurosim.networks import Network
 from neurosim.networks.optimizers import OPTIMIZERS
-from neurosim.placement.cuts import LayerCut
+from neurosim.placement.cuts import LayerCut, slice_of_units
 from neurosim.placement.partition import Partition
 from neurosim.recipes import Recipe
 from neurosim.rules import Rule
@@ -48,20 +49,16 @@ class RuleMemory:
         self.trained = trained_layers(network, rule)
         self.errors = error_layers(network, rule)
         self.states = OPTIMIZERS[recipe.optimizer].state_words
+        self.least: dict[Hashable, int] = {}  # what apportioning has found of layers that look alike
 
-    def bits(self, partition: Partition, microbatch: int) -> tuple[IntArray, IntArray]:
-        """Return (neuron memory bits, synapse memory bits) of every core of the chip, int64 [cores] each."""
-        neuron = np.zeros(self.chip.cores, dtype=np.int64)
-        synapse = np.zeros(self.chip.cores, dtype=np.int64)
-        in_flight = self.recipe.microbatches_in_flight * microbatch
-        for layer in range(1, self.network.depth + 1):
-            cores, cut = partition.cores[layer], partition.cut(layer)
-            accumulate = self.accumulates(cut, microbatch)
-            synapse[cores] += self.synapse_bits(layer, cut, accumulate)
-            neuron[cores] += self.fixed_bits(layer, cut, accumulate) + in_flight * self.sample_bits(partition, layer)
-        if self.rule.shares_source:
-            neuron += in_flight * self.received_bits(partition, self.chip.cores)
-        return neuron, synapse
+    def alike(self, layer: int) -> Hashable:
+        """Return what the bits of a slice hang on beside its cut: layers of equal values need equal memory.
+
+        Apart from what a core shares with its other layers, and from which outputs feed a sparse layer.
+        """
+        following = self.network.shape(layer + 1) if layer < self.network.depth else None
+        flags = self.trained[layer], self.errors[layer], self._carries_back(layer)
+        return self.network.map(layer - 1), self.network.shape(layer), following, layer == 1, flags
 
     def accumulates(self, cut: LayerCut, microbatch: int) -> bool:
         """Whether gradients are kept in memory: over microbatches, or because the copies of a filter sum theirs."""
@@ -168,16 +165,11 @@ class RuleMemory:
             last = partition.cores[-1]
             total[last] -= np.where(total[last] > 0, partition.cuts[-1].channels, 0)
             return total * self._source_bits
-        used: dict[int, frozenset[int]] = {}
-        for layer in hidden:
-            for core, outputs in zip(
-                partition.cores[layer].tolist(), self._used(layer, partition.cut(layer)), strict=True
-            ):
-                used[core] = used.get(core, frozenset()) | outputs
-        local = outputs_held(partition)
-        for core, outputs in used.items():
-            total[core] = len(outputs - local.get(core, frozenset()))
-        return total * self._source_bits
+        uses = [self._uses(layer, partition.owner_of_units(layer)) for layer in hidden]
+        held = partition.owner_of_units(partition.depth) * self.widths[-1] + np.arange(self.widths[-1])
+        used = distinct(np.concatenate([total[:0], *uses]))
+        away = used[~np.isin(used, held)]
+        return np.bincount(away // self.widths[-1], minlength=cores) * self._source_bits
 
     def received_alone(self, layer: int, cut: LayerCut) -> IntArray:
         """Bits a sample of the output errors that each slice received, no other layer being on its core [c_l]."""
@@ -185,16 +177,65 @@ class RuleMemory:
             return np.zeros(cut.slices, dtype=np.int64)
         if not self.rule.sparse:
             return np.full(cut.slices, self.widths[-1] * self._source_bits, dtype=np.int64)
-        return np.array([len(outputs) for outputs in self._used(layer, cut)], dtype=np.int64) * self._source_bits
+        uses = self._uses(layer, slice_of_units(cut))
+        return np.bincount(uses // self.widths[-1], minlength=cut.slices) * self._source_bits
 
     @property
     def _source_bits(self) -> int:
         return SIGN_BITS if self.rule.error == "output-sign" else self.chip.widths.error_bits
 
-    def _used(self, layer: int, cut: LayerCut) -> Iterator[frozenset[int]]:
-        """Yield the output errors that each slice of a sparse layer is fed by."""
-        for number in range(cut.slices):
-            yield frozenset(np.unique(self.connections[layer][cut.unit_numbers(number)]).tolist())
+    def _uses(self, layer: int, owners: IntArray) -> IntArray:
+        """Return the different owner x n_L + output of a sparse layer whose units have ``owners`` [n_l]."""
+        return distinct(owners[:, None] * self.widths[-1] + self.connections[layer])
+
+
+class CoreBits:
+    """The bits that a rule keeps on every core under one partition, whatever the microbatch is.
+
+    They grow linearly with the samples in flight, but for accumulators, which a step of one microbatch needs none of.
+    """
+
+    def __init__(self, memory: RuleMemory, partition: Partition) -> None:
+        self.memory, self.partition = memory, partition
+        self._kept: dict[bool, tuple[IntArray, IntArray]] = {}
+
+    def at(self, microbatch: int) -> tuple[IntArray, IntArray]:
+        """Return (neuron memory bits, synapse memory bits) of every core of the chip, int64 [cores] each."""
+        whole = microbatch >= self.memory.recipe.batch_size
+        if whole not in self._kept:
+            self._kept[whole] = self._once(microbatch)
+        neuron, synapse = self._kept[whole]
+        return neuron + self.memory.recipe.microbatches_in_flight * microbatch * self._each_sample, synapse
+
+    def _once(self, microbatch: int) -> tuple[IntArray, IntArray]:
+        """What does not grow with the samples in flight: neuron and synapse memory bits [cores]."""
+        memory, known = self.memory, dict[Hashable, tuple[IntArray, IntArray]]()
+        neuron, synapse = (np.zeros(memory.chip.cores, dtype=np.int64) for _ in range(2))
+        for layer, cores, cut in self._layers():
+            key = memory.alike(layer), cut.channel_slices, cut.tiles
+            if key not in known:
+                accumulate = memory.accumulates(cut, microbatch)
+                known[key] = memory.fixed_bits(layer, cut, accumulate), memory.synapse_bits(layer, cut, accumulate)
+            neuron[cores] += known[key][0]
+            synapse[cores] += known[key][1]
+        return neuron, synapse
+
+    @cached_property
+    def _each_sample(self) -> IntArray:
+        """Neuron memory bits of one sample in flight [cores]."""
+        memory, known = self.memory, dict[Hashable, IntArray]()
+        total = np.zeros(memory.chip.cores, dtype=np.int64)
+        for layer, cores, cut in self._layers():
+            # What other layers leave on the same core is not stored twice, so there each layer is for itself.
+            key = layer if self.partition.shares_cores else (memory.alike(layer), cut.channel_slices, cut.tiles)
+            if key not in known:
+                known[key] = memory.sample_bits(self.partition, layer)
+            total[cores] += known[key]
+        return total + (memory.received_bits(self.partition, len(total)) if memory.rule.shares_source else 0)
+
+    def _layers(self) -> Iterator[tuple[int, IntArray, LayerCut]]:
+        for layer in range(1, self.partition.depth + 1):
+            yield layer, self.partition.cores[layer], self.partition.cut(layer)
 
 
 def outputs_held(partition: Partition) -> dict[int, frozenset[int]]:

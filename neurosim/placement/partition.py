@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from neurosim.counts import IntArray
 from neurosim.networks import LayerShape, Network
-from neurosim.placement.cuts import LayerCut, overlaps, row_ranges
+from neurosim.placement.cuts import LayerCut, overlaps, row_ranges, slice_of_units
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,11 @@ class Partition:
     def depth(self) -> int:
         """L."""
         return self.network.depth
+
+    @cached_property
+    def shares_cores(self) -> bool:
+        """Whether some core holds slices of several layers."""
+        return bool(np.bincount(np.concatenate(self.cores[1:])).max() > 1)
 
     def cut(self, layer: int) -> LayerCut:
         """How layer ``layer`` is cut."""
@@ -110,11 +116,7 @@ class Partition:
 
     def owner_of_units(self, layer: int) -> IntArray:
         """Return the core of each unit that the layer hands on [n_l]."""
-        cut, outputs = self.cuts[layer], self.network.map(layer)
-        channel = np.repeat(np.arange(cut.channel_slices), np.diff(cut.channel_starts))
-        tile = np.repeat(np.arange(cut.tiles), np.diff(cut.row_starts))
-        number = tile[None, :, None] * cut.channel_slices + channel[:, None, None]
-        return self.cores[layer][np.broadcast_to(number, (outputs.channels, outputs.rows, outputs.columns)).ravel()]
+        return self.cores[layer][slice_of_units(self.cuts[layer])]
 
     def map_halo(self, layer: int) -> IntArray:
         """Rows of the map that tile i's pool windows read and tile k owns [k, i]; 0 on the diagonal."""

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from textwrap import fill
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from neurosim.reports.style import BLUE, GREEN, ORANGE, VERMILLION, Look, foot, new_figure, rule_looks
 from neurosim.reports.sweep_results import MOST_PANELS, Panel, SweepResults
@@ -58,6 +59,7 @@ def draw_quantity(results: SweepResults, quantity: Quantity) -> Figure | None:
             if not quantity.relative:
                 _reference_lines(ax, references[references["rule"] == rule], results, quantity, looks[rule])
         _axes(ax, points, results, quantity)
+    y_axis(axes, quantity.unit, from_zero=quantity.percent)
     handles = _handles(results, quantity, looks, panels[:MOST_PANELS])
     foot(figure, handles, columns=6, note=" ".join(_notes(results, quantity, panels)))
     sweep_title(figure, f"{quantity.what}{_per(results, quantity)} against {results.x_name}", results)
@@ -121,7 +123,8 @@ def _rule_line(ax: Axes, rows: pd.DataFrame, results: SweepResults, quantity: Qu
         x, y, color=look.colour, linestyle=look.dashes, marker=look.marker, markersize=5, linewidth=1.4,
         markeredgecolor="white", markeredgewidth=0.5, zorder=3,
     )  # fmt: skip
-    if quantity.ideal and results.x == "cores" and not quantity.relative and not results.weak:
+    same_work = rows["forward_macs"].nunique() == 1
+    if quantity.ideal and results.x == "cores" and not quantity.relative and same_work:
         first = float(x.iloc[0])
         ax.plot(x, [y.iloc[0] * first / at for at in x], color=look.colour, linewidth=0.7, alpha=0.55, zorder=1)
 
@@ -133,8 +136,16 @@ def _reference_lines(ax: Axes, rows: pd.DataFrame, results: SweepResults, quanti
         values = _shown(mine, quantity)
         if len(mine) == 1:
             ax.axhline(values.iloc[0], color=look.colour, linestyle=dashes, linewidth=1.0, alpha=0.8, zorder=1)
-        elif len(mine) and "axis.cores" in mine:
-            ax.plot(mine["axis.cores"], values, color=look.colour, linestyle=dashes, linewidth=1.0, alpha=0.8, zorder=1)
+        elif results.weak and len(mine):
+            ax.plot(
+                _grown(results, mine), values, color=look.colour, linestyle=dashes, linewidth=1.0, alpha=0.8, zorder=1
+            )
+
+
+def _grown(results: SweepResults, references: pd.DataFrame) -> pd.Series:
+    """Return the cores of the chip with which the network of each von Neumann point grew."""
+    chip = results.ran.drop_duplicates("axis.cores").set_index("axis.cores")["cores"]
+    return references["axis.cores"].map(chip)
 
 
 def _rings(ax: Axes, points: pd.DataFrame, results: SweepResults, column: str) -> None:
@@ -149,26 +160,36 @@ def _rings(ax: Axes, points: pd.DataFrame, results: SweepResults, column: str) -
 def _axes(ax: Axes, points: pd.DataFrame, results: SweepResults, quantity: Quantity) -> None:
     """Set scales, ticks and labels; draw the ideal of relative quantities."""
     x_axis(ax, results)
+    dashed: dict[str, Any] = {"color": "#444444", "linewidth": 0.9, "linestyle": "--", "zorder": 1}
     if quantity.relative and quantity.ideal and results.x == "cores" and not points.empty:
         counts = sorted(points["cores"].unique())
-        ax.plot(
-            counts, [count / counts[0] for count in counts], color="#444444", linewidth=0.9, linestyle="--", zorder=1
-        )
+        for base in sorted(points["speedup_from"].dropna().unique()):
+            ax.plot(counts, [count / base for count in counts], **dashed)
     if quantity.percent:
-        ax.axhline(100, color="#444444", linewidth=0.9, linestyle="--", zorder=1)
-        ax.set_ylim(bottom=0)
-        ax.set_ylabel("%")
-        return
-    ax.set_yscale("log")
-    ax.yaxis.set_major_formatter(EngFormatter(unit=quantity.unit))
-    ax.yaxis.set_minor_formatter(FuncFormatter(lambda value, place: ""))
+        ax.axhline(100, **dashed)
     place = ax.get_subplotspec()
     if place is not None and place.is_first_col():
-        ax.set_ylabel(
-            {"s": "time (s)", "J": "energy (J)", "B": "memory (B)", "bit": "memory (bits)"}.get(
-                quantity.unit, quantity.what.lower()
-            )
-        )
+        ax.set_ylabel("%" if quantity.percent else _Y_LABELS.get(quantity.unit, quantity.what.lower()))
+
+
+_Y_LABELS = {"s": "time (s)", "J": "energy (J)", "B": "memory (B)", "bit": "memory (bits)"}
+_NARROW, _FEW_DECADES = 4.0, 200.0
+
+
+def y_axis(axes: Sequence[Axes], unit: str, *, from_zero: bool = False) -> None:
+    """Make the shared axis linear where all values lie close together, else logarithmic with numbers to read it by."""
+    lines = [np.asarray(line.get_ydata(), dtype=float) for ax in axes for line in ax.get_lines()]
+    values = [value for line in lines for value in line if value > 0]
+    least, most = min(values, default=1.0), max(values, default=1.0)
+    for ax in axes:
+        if from_zero or most / least < _NARROW:
+            ax.set_ylim(0, 1.08 * most)
+        else:
+            ax.set_yscale("log")
+            few = most / least < _FEW_DECADES
+            ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,)))
+            ax.yaxis.set_minor_formatter(NullFormatter())
+        ax.yaxis.set_major_formatter(EngFormatter(unit=unit))
 
 
 def x_axis(ax: Axes, results: SweepResults) -> None:
@@ -180,7 +201,7 @@ def x_axis(ax: Axes, results: SweepResults) -> None:
         ax.set_xticks(range(len(values)), [fill(str(value), 14) for value in values])
         return
     numbers = sorted(float(value) for value in values)
-    if numbers[0] > 0 and numbers[-1] / numbers[0] > 10:
+    if numbers[0] > 0 and numbers[-1] / numbers[0] > 3:
         ax.set_xscale("log", base=2)
     shown = numbers if len(numbers) <= 8 else numbers[:: -(-len(numbers) // 8)]
     ax.xaxis.set_major_locator(FixedLocator(shown))
@@ -199,14 +220,20 @@ def _handles(
     ]
     if quantity.ideal and results.x == "cores" and quantity.relative:
         handles.append(_sample("ideal", linestyle="--", linewidth=0.9))
-    elif quantity.ideal and results.x == "cores" and not results.weak:
+    elif quantity.ideal and results.x == "cores" and results.ran["forward_macs"].nunique() == 1:
         handles.append(_sample("ideal", linewidth=0.7))
     for reuse, dashes in () if quantity.relative else _REUSE_DASHES.items():
-        if any(len(_of_reuse(references, reuse, quantity)) for _, _, references in panels):
+        if any(_has_lines(results, references, reuse, quantity) for _, _, references in panels):
             handles.append(_sample(f"von_neumann, reuse {reuse}", linestyle=dashes, linewidth=1.0))
     if quantity.bounds:
         handles += bound_handles([str(b) for _, points, _ in panels for b in points["bound_by"].dropna().unique()])
     return handles
+
+
+def _has_lines(results: SweepResults, references: pd.DataFrame, reuse: str, quantity: Quantity) -> bool:
+    """Whether some rule has a line of the von Neumann machine in a panel: one point, or a network that grew."""
+    found = _of_reuse(references, reuse, quantity)
+    return bool(len(found)) and (results.weak or bool((found["rule"].value_counts() == 1).any()))
 
 
 def _sample(label: str, **style: Any) -> Line2D:
@@ -236,6 +263,8 @@ def _notes(results: SweepResults, quantity: Quantity, panels: Sequence[Panel]) -
         notes.append("The network grows with the cores.")
     if quantity.relative:
         notes.append(_relative_to(results))
+        if results.ran["forward_macs"].nunique() > 1:
+            notes.append("Times are for equal work: times the ratio of the MACs of a forward pass.")
     if results.x == "cores" and results.constant("microbatch") is None:
         notes.append("The microbatch is the largest that fits each point: the table has it.")
     lost = results.table[(results.table["machine"] == "chip") & (results.table["status"] != "ok")]
@@ -248,13 +277,15 @@ def _notes(results: SweepResults, quantity: Quantity, panels: Sequence[Panel]) -
 
 
 def _relative_to(results: SweepResults) -> str:
+    """Say to what speed-ups are relative: the smallest count that ran, of each rule where these differ."""
     first = results.ran.groupby("rule", sort=False)["speedup_from"].agg(["min", "max"])
-    what = results.x_name
+    what = "number of cores" if results.x == "cores" else results.x_name
     if first["min"].min() == first["max"].max():
         least = first["min"].min()
-        return f"Relative to {least:g} {'core' if (what, least) == ('cores', 1) else what}, the smallest that ran."
+        counted = "core" if (results.x, least) == ("cores", 1) else results.x_name
+        return f"Relative to {least:g} {counted}, the smallest that ran."
     told = ", ".join(
-        f"{rule} to {low:g}" + (f" to {high:g}" if high != low else "")
+        f"{rule} {low:g}" + (f" to {high:g}" if high != low else "")
         for rule, low, high in first.itertuples()
         if not math.isnan(low)
     )

@@ -38,7 +38,8 @@ def _draw(results: SweepResults, cost: str, energy: str, cost_name: str, energy_
     if energy not in table or cost not in table:
         return None
     rows = table.dropna(subset=[cost, energy])
-    if len(rows) < 2:
+    # A step of a smaller network or batch would win, for doing less.
+    if len(rows) < 2 or (cost == "seconds" and rows["forward_macs"].nunique() > 1):
         return None
     figure = new_figure(NARROW + 1, 5.6)
     ax = figure.subplots()

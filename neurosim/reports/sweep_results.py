@@ -58,7 +58,9 @@ class SweepResults:
     @property
     def x_name(self) -> str:
         """What stands on the x axis, in words."""
-        return self.x.removeprefix(_AXIS)
+        beside = [name for name in self.tied if f"{_AXIS}{name}" != self.x and name not in ("cores", "chips")]
+        more = f" (and {', '.join(name.rpartition('.')[2] for name in beside)})" if beside else ""
+        return self.x.removeprefix(_AXIS) + more
 
     @cached_property
     def others(self) -> list[str]:

@@ -29,7 +29,7 @@ SWEEP_FIGURES: dict[str, Callable[[SweepResults], Figure | None]] = {
     "energy": _line(Quantity("energy_joules", "Energy", unit="J")),
     "bit_hops": _line(Quantity("bit_hops", "Bit-hops on the network")),
     "border_bit_hops": _line(Quantity("border_bit_hops", "Bit-hops between chips")),
-    "memory": _line(Quantity("stored_bits", "Memory used, all cores together", unit="bit")),
+    "memory": _line(Quantity("stored_bits", "Memory used by all cores together", unit="bit")),
     "core_memory": _line(Quantity("core_memory_most_bytes", "Memory used on the fullest core", unit="B")),
     "path_shares": draw_path_shares,
     "pareto_time": draw_pareto_time,

@@ -353,10 +353,7 @@ _LOSS: tuple[Column, ...] = (
     ("train\nloss", lambda row: _fixed(row["train_loss"], 4)),
 )
 """What stands for the accuracy where there are no classes."""
-_PUBLISHED: tuple[Column, ...] = (
-    ("published\ntest %", lambda row: _fixed(row["published_test_accuracy_percent"])),
-    ("published\ntrain %", lambda row: _fixed(row["published_train_accuracy_percent"])),
-)
+_PUBLISHED: tuple[Column, ...] = (("published\ntest %", lambda row: _fixed(row["published_test_accuracy_percent"])),)
 """What others reached with the same recipe, where that is known."""
 _BORDERS: tuple[Column, ...] = (
     ("border\nbit-hops", _shown("border_bit_hops_per_sample", "")),

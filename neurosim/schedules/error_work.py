@@ -6,16 +6,22 @@ import numpy as np
 
 from neurosim.counts import IntArray
 from neurosim.schedules.layout import Layout
+from neurosim.schedules.products import (
+    groups_of,
+    input_reads,
+    matrix_reads,
+    product_cycles,
+    sweeps,
+    unfinished_sums,
+)
 from neurosim.schedules.work import (
     Counts,
     Microbatch,
     Work,
     add_channel,
     add_dropout,
-    groups_of,
+    add_unfinished_sums,
     no_macs,
-    product_cycles,
-    sweeps,
 )
 
 
@@ -68,8 +74,12 @@ def _sparse_error(counts: Counts, layout: Layout, u: IntArray, batch: Microbatch
     counts["neuron_reads", _source_kind(layout)] = products
     counts[_feedback_count(layout)] = fetches * u * connections
     counts[index] = fetches * u * connections
-    cycles = product_cycles(layout, batch.samples, u, connections)
-    return Work(counts, cycles if layout.rule.error == "output" else np.zeros_like(cycles))
+    if layout.rule.error != "output":
+        return Work(counts, np.zeros_like(products))
+    if layout.chip.core.systolic:
+        # An array hands one value on to all its columns and cannot gather another one for each neuron.
+        return Work(counts, np.zeros_like(products), products)
+    return Work(counts, product_cycles(layout, batch.samples, u, connections))
 
 
 def _dense_error(counts: Counts, layout: Layout, layer: int, batch: Microbatch) -> Work:
@@ -80,23 +90,31 @@ def _dense_error(counts: Counts, layout: Layout, layer: int, batch: Microbatch) 
     additions = rule.error == "output-sign"
     counts["elementwise_ops" if additions else "macs", ""] = products + (counts["elementwise_ops", ""] * additions)
     kind = ("neuron_reads", _source_kind(layout))
-    counts[kind] = counts.get(kind, 0) + p * terms * groups_of(layout, u)
-    _add_matrix(counts, layout, sweeps(layout, p) * u * terms)
-    cycles = product_cycles(layout, p, u, terms)
-    return Work(counts, np.zeros_like(cycles) if additions else cycles)
+    if additions:  # the element-wise unit's, in the order of lanes
+        counts[kind] = counts.get(kind, 0) + p * terms * groups_of(layout, u)
+        _add_matrix(counts, layout, sweeps(layout, p) * u * terms)
+        return Work(counts, np.zeros_like(u))
+    counts[kind] = counts.get(kind, 0) + p * terms * input_reads(layout, u)
+    _add_matrix(counts, layout, matrix_reads(layout, p) * u * terms)
+    add_unfinished_sums(counts, p * u * unfinished_sums(layout, terms))
+    return Work(counts, product_cycles(layout, p, u, terms))
 
 
 def _convolved_error(counts: Counts, layout: Layout, layer: int, batch: Microbatch) -> Work:
     """The error of a slice's units through the filters of the next layer: every tap of that layer once."""
     cut, p, following = layout.cut(layer), batch.samples, layout.shape(layer + 1)
     a, filters = cut.channels, following.channels
-    taps = [following.rows.taps_at(*cut.rows(tile)) for tile in range(cut.tiles)]
-    pairs = np.array(taps, dtype=np.int64)[cut.tile] * following.map.columns * following.columns.kernel
+    own = [following.rows.taps_at(*cut.rows(tile)) for tile in range(cut.tiles)]
+    pairs = np.array(own, dtype=np.int64)[cut.tile] * following.map.columns * following.columns.kernel
+    errors, taps = layout.partition.errors(layer), following.kernel_positions
+    # Lanes take the taps one after the other; an array makes all of every position, as columns of one product.
+    systolic = layout.chip.core.systolic
+    positions, columns = (errors // filters, a * taps) if systolic else (cut.positions, a)
     counts["macs", ""] = p * pairs * a * filters
-    counts["neuron_reads", "error"] = p * layout.partition.errors(layer) * groups_of(layout, a)
-    fetched = a * filters * following.kernel_positions
-    _add_matrix(counts, layout, sweeps(layout, p * cut.positions) * fetched)
-    return Work(counts, product_cycles(layout, p * pairs, a, filters))
+    counts["neuron_reads", "error"] = p * errors * input_reads(layout, columns)
+    _add_matrix(counts, layout, matrix_reads(layout, p * positions) * a * filters * taps)
+    add_unfinished_sums(counts, p * cut.units * (errors > 0) * unfinished_sums(layout, filters))
+    return Work(counts, product_cycles(layout, p * (positions if systolic else pairs), columns, filters))
 
 
 def _add_matrix(counts: Counts, layout: Layout, values: IntArray) -> None:
@@ -133,17 +151,21 @@ def product_work(layout: Layout, layer: int, batch: Microbatch) -> Work:
     inputs = layout.partition.inputs(layer + 1)
     # A dense layer reads n_l channels of one position, whatever map they came from.
     channels = shape.inputs.channels
-    fetches = sweeps(layout, p * (inputs // channels))
+    # Lanes take the taps one after the other; an array makes all of every position, as columns of one product.
+    systolic = layout.chip.core.systolic
+    fetches = matrix_reads(layout, rows if systolic else p * (inputs // channels))
+    columns = shape.fan_in if systolic else channels
     counts: Counts = {
         ("macs", ""): rows * a * shape.fan_in,
         ("synapse_reads", "weight"): fetches * a * shape.fan_in,
-        ("neuron_reads", "error"): rows * a * groups_of(layout, channels),
+        ("neuron_reads", "error"): rows * a * input_reads(layout, columns),
         ("neuron_writes", "accumulator"): p * inputs,
     }
+    add_unfinished_sums(counts, p * inputs * unfinished_sums(layout, a))
     if layout.rule.matrix == "sign":
         _add_magnitudes(counts, layout, fetches * a * shape.fan_in)
     add_channel(counts, layout, layer, "product", batch)
-    return Work(counts, product_cycles(layout, rows * shape.kernel_positions, channels, a))
+    return Work(counts, product_cycles(layout, rows if systolic else rows * shape.kernel_positions, columns, a))
 
 
 def mirror_arrivals(layout: Layout, layer: int) -> Counts:

@@ -9,7 +9,7 @@ import numpy as np
 from neurosim.counts import IntArray
 from neurosim.placement import LayerCut, Partition
 from neurosim.schedules.layout import Layout
-from neurosim.schedules.tasks import build_tasks
+from neurosim.schedules.tasks import task_durations
 from neurosim.schedules.work import Microbatch
 
 
@@ -19,9 +19,8 @@ def finest_cycles(layout: Layout, batch: Microbatch) -> dict[tuple[str, int], in
     Lanes beside each other work on the neurons of one core, so a core with fewer neurons than lanes is no faster. The
     input port takes what it takes. A machine behind a channel has no cores to add: it has only its port here.
     """
-    table = build_tasks(layout if layout.chip.behind_channel else _finest(layout))
-    durations = table.work(batch).durations
-    longest = {(g.kind, g.layer): int(durations[g.first : g.first + g.count].max()) for g in table.groups}
+    durations = task_durations(layout if layout.chip.behind_channel else _finest(layout), batch)
+    longest = {task: int(cycles.max()) for task, cycles in durations.items()}
     return {("io", 0): longest["io", 0]} if layout.chip.behind_channel else longest
 
 

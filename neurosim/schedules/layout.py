@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from neurosim.chips import Chip
-from neurosim.counts import IntArray, kind_bits
+from neurosim.counts import IntArray, distinct, kind_bits
 from neurosim.networks import LayerShape, Map, Network
 from neurosim.networks.optimizers import OPTIMIZERS
 from neurosim.placement import (
@@ -22,6 +23,7 @@ from neurosim.placement import (
 )
 from neurosim.recipes import Recipe
 from neurosim.rules import Rule
+from neurosim.topology import Mesh, mesh
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,11 @@ class Layout:
     def chip(self) -> Chip:
         """The chip of the placement."""
         return self.placement.chip
+
+    @cached_property
+    def grid(self) -> Mesh:
+        """The mesh of the chip."""
+        return mesh(self.chip)
 
     @property
     def ports(self) -> int:
@@ -160,8 +167,24 @@ class Layout:
     def target_cores(self) -> IntArray:
         """Sorted cores that receive labels: C_L, and under a target rule every layer's cores."""
         if self.rule.error == "target":
-            return np.unique(np.concatenate(self.placement.cores[1:]))
-        return np.unique(self.cores(self.depth))
+            return distinct(np.concatenate(self.placement.cores[1:]))
+        return distinct(self.cores(self.depth))
+
+    @cached_property
+    def alike(self) -> list[int]:
+        """Return, for l = 0..L, the first layer whose tasks take the same, one by one; 0 for the input."""
+        first: dict[Hashable, int] = {}
+        return [0, *(first.setdefault(self._work_of(layer), layer) for layer in range(1, self.depth + 1))]
+
+    def _work_of(self, layer: int) -> Hashable:
+        """Return all that the work of a layer's tasks hangs on, but for what it shares with every other layer.
+
+        That is the layer, what lies before and behind it, how the two are cut, and which errors are computed.
+        """
+        with_next = range(layer, min(layer + 1, self.depth) + 1)
+        cuts = [(self.shape(l), self.cut(l).channel_slices, self.cut(l).tiles) for l in with_next]
+        errors = layer == 1, self.errors[layer - 1], self.errors[layer]
+        return self.network.layer(layer), self.map(layer - 1), tuple(cuts), errors
 
     def hidden_errors(self) -> list[int]:
         """Hidden layers whose error is computed, last first."""

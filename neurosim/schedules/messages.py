@@ -78,10 +78,12 @@ class MessageBuilder:
 
     def build(self) -> Messages:
         """Return all messages, those of one source task side by side: every microbatch's first, then the last one's."""
-        merged = {name: np.concatenate([c[name] for c in self.columns], axis=-1) for name in self.columns[0]}
-        rank = merged["last_only"].astype(np.int64) + merged["triggered"]
-        order = np.lexsort((rank, merged["source_task"]))
-        arrays = {name: values[..., order] for name, values in merged.items()}
+        # Column by column, each given up as it is joined: there may be millions of messages.
+        joined = {name: self._join(name) for name in ("last_only", "triggered", "source_task")}
+        rank = joined["last_only"].astype(np.int64) + joined["triggered"]
+        order = np.lexsort((rank, joined["source_task"]))
+        arrays = {name: values[order] for name, values in joined.items()}
+        arrays |= {name: self._join(name)[..., order] for name in list(self.columns[0])}
         return Messages(
             **arrays,
             groups=tuple(self.groups),
@@ -89,6 +91,10 @@ class MessageBuilder:
             target_offsets=tuple(self.offsets),
             sets=tuple(self.sets),
         )
+
+    def _join(self, name: str) -> NDArray[Any]:
+        """Return one column of all messages and forget it."""
+        return np.concatenate([columns.pop(name) for columns in self.columns], axis=-1)
 
     def add_group(self, group: Group, completes: Sequence[IntArray], offsets: Sequence[int] | None = None) -> int:
         """Open a group whose deliveries are inputs of the tasks ``completes``, arrays [cores] of task or -1.

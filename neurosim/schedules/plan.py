@@ -18,7 +18,13 @@ from neurosim.schedules.layout import Layout
 from neurosim.schedules.messages import MessageBuilder, Messages
 from neurosim.schedules.tasks import TaskTable, build_tasks
 from neurosim.schedules.work import Microbatch
-from neurosim.topology import Mesh, mesh
+from neurosim.topology import Mesh
+
+LONGEST_PERIOD = 8
+"""Steps of the longest period that is looked for in an epoch whose steps overlap."""
+
+MOST_STEPS = 32
+"""Steps within which the period must show: else the whole epoch is simulated."""
 
 
 @dataclass(frozen=True)
@@ -73,30 +79,62 @@ def microbatch_times(microbatch: int, batch_size: int, samples: int) -> dict[Mic
     return times
 
 
+def microbatch_slots(recipe: Recipe) -> int:
+    """Return the microbatches whose state a simulation keeps at once: those in flight, and what waits around them."""
+    return 1 if recipe.overlap == "none" else 3 * recipe.microbatches_in_flight + 4
+
+
 def check_countable(layout: Layout, samples: int) -> None:
     """Refuse a stretch of ``samples`` samples whose sums could pass 64 bits: a step, or an epoch that overlaps.
 
     Raises:
         SimulationError: values x links x bits or flits, the largest of all products, are too many.
     """
-    chip = layout.chip
-    products = sum(shape.macs for shape in layout.network.shapes)
-    units = sum(layout.widths) + sum(shape.map.units for shape in layout.network.shapes if shape.pool is not None)
-    links = chip.columns + chip.rows + 2
-    bits = max(2 * max(chip.widths.model_dump().values()), (1 + chip.noc.header_flits) * chip.noc.flit_bits)
-    if samples * (products + units * chip.cores) * links * bits >= 1 << 62:
+    if largest_count(layout, samples) >= 1 << 62:
         raise SimulationError(
             f"{samples} samples: the counts of what is simulated at once could pass 64 bits; take a smaller batch_size"
             + (", fewer samples or overlap 'none'" if layout.recipe.overlap == "exact" else "")
         )
 
 
+def largest_count(layout: Layout, samples: int) -> int:
+    """Return what no count of ``samples`` samples passes, and no link's cycles: values x links x bits of a value."""
+    products = sum(shape.macs for shape in layout.network.shapes)
+    values = samples * (products + _values_sent(layout)) + _filters_sent(layout)
+    return values * (layout.chip.columns + layout.chip.rows + 2) * _most_bits(layout)
+
+
+def _values_sent(layout: Layout) -> int:
+    """Return at least the values of a sample that are sent, each for every core that gets it: to layers beside."""
+    cores = [0, *layout.placement.cores_per_layer, 0]
+    sent = layout.widths[0] * cores[1]
+    for layer in range(1, layout.depth + 1):
+        shape = layout.shape(layer)
+        units = shape.outputs.units + (shape.map.units if shape.pool is not None else 0)
+        sent += units * sum(cores[layer - 1 : layer + 2])
+    everywhere = layout.rule.shares_source or layout.rule.error == "target"
+    return sent + everywhere * layout.outputs * layout.placement.cores_used
+
+
+def _filters_sent(layout: Layout) -> int:
+    """Return at least the weights and biases that are sent to copies and mirrors of filters, sums included."""
+    tiles = [1, *(layout.cut(layer).tiles for layer in range(1, layout.depth + 1))]
+    learned = [shape.weights + shape.channels for shape in layout.network.shapes]
+    return sum(each * (before + own) for each, before, own in zip(learned, tiles, tiles[1:], strict=False))
+
+
+def _most_bits(layout: Layout) -> int:
+    """Return the most bits of one value on a link: two values travel together at most, and each could fill flits."""
+    noc = layout.chip.noc
+    widest = 2 * max(int(bits) for bits in layout.chip.widths.model_dump().values())
+    return max(widest, -(-widest // noc.flit_bits) * (1 + noc.header_flits) * noc.flit_bits)
+
+
 def schedule(network: Network, rule: Rule, placement: Placement, recipe: Recipe, *, forward_only: bool = False) -> Plan:
     """Return the plan of a training step (or, ``forward_only``, of inference: no labels, errors or updates)."""
     layout = Layout(network, rule, placement, recipe, forward_only)
     tasks = build_tasks(layout)
-    grid = mesh(placement.chip)
-    builder = MessageBuilder(layout, grid, tasks.task_of)
+    builder = MessageBuilder(layout, layout.grid, tasks.task_of)
     traffic.add_io(builder)
     traffic.add_forward(builder)
     if not forward_only:
@@ -104,7 +142,7 @@ def schedule(network: Network, rule: Rule, placement: Placement, recipe: Recipe,
     messages = builder.build()
     expected = _expected(messages, len(tasks), placement.chip.cores)
     edges = build_edges(layout, tasks.task_of, builder.local_edges)
-    return Plan(layout, grid, tasks, messages, edges, *expected)
+    return Plan(layout, layout.grid, tasks, messages, edges, *expected)
 
 
 def _expected(messages: Messages, tasks: int, cores: int) -> tuple[IntArray, IntArray, IntArray, IntArray]:

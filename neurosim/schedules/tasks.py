@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -63,6 +64,14 @@ class TaskWork:
     arrivals: tuple[Arrivals, ...]
 
 
+class GroupWork(NamedTuple):
+    """``TaskWork`` of the tasks of one group [count], what arrives apart."""
+
+    counts: IntArray
+    resource_cycles: IntArray
+    durations: IntArray
+
+
 @dataclass(frozen=True)
 class TaskTable:
     """All tasks of a microbatch.
@@ -99,64 +108,9 @@ class TaskTable:
 
     def work(self, batch: Microbatch) -> TaskWork:
         """Return what the tasks of ``batch`` do and how long they take."""
-        found = [self._group_counts(group, batch) for group in self.groups]
-        counts = np.concatenate([group_counts for group_counts, _ in found])
-        mac_cycles = np.concatenate([group_cycles for _, group_cycles in found])
-        cycles = self._resource_cycles(counts, mac_cycles)
-        inside, channel = cycles[:, : RESOURCES.index("channel")], cycles[:, RESOURCES.index("channel")]
-        durations = np.maximum(np.maximum(1, inside.max(axis=1) + self.layout.chip.core.pipeline_cycles), channel)
-        ports = self.core >= self.layout.chip.cores
-        per_cycle = self.layout.chip.io.io_bits_per_cycle
-        durations[ports] = np.maximum(1, -(-self._io_bits(batch) // per_cycle))
+        found = zip(*(group_work(self.layout, group, batch) for group in self.groups), strict=True)
+        counts, cycles, durations = (np.concatenate(parts) for parts in found)
         return TaskWork(counts, cycles, durations, tuple(self._arrivals(batch)))
-
-    def _group_counts(self, group: TaskGroup, batch: Microbatch) -> tuple[IntArray, IntArray]:
-        layout, layer = self.layout, group.layer
-        if group.kind == "io":
-            offchip = 0 if layout.chip.behind_channel else self._io_bits(batch)
-            counts: Counts = {("offchip_bits", ""): offchip}
-            return work_matrix(group.count, counts), np.zeros(group.count, dtype=np.int64)
-        if group.kind == "error" and layer == layout.depth:
-            found = work.output_error_work(layout, batch)
-        else:
-            found = _WORK_OF_KIND[group.kind](layout, layer, batch)
-        return work_matrix(group.count, found.counts), found.mac_cycles
-
-    def _resource_cycles(self, counts: IntArray, mac_cycles: IntArray) -> IntArray:
-        """Cycles that each of RESOURCES needs for every task [T, 6]."""
-        core, channel = self.layout.chip.core, self.layout.chip.channel
-        columns = {name: i for i, name in enumerate(RESOURCES)}
-        cycles = np.zeros((len(counts), len(RESOURCES)), dtype=np.int64)
-        cycles[:, columns["macs"]] = mac_cycles
-        rates = np.array([self._elementwise_per_cycle(group.phase) for group in self.groups])
-        per_task = np.repeat(rates, [group.count for group in self.groups])
-        cycles[:, columns["elementwise"]] = -(-total(counts, "elementwise_ops") // per_task)
-        drawn = sum(
-            total(counts, name) for name in ("feedback_generated", "feedback_index_generated", "dropout_generated")
-        )
-        cycles[:, columns["generate"]] = -(-np.asarray(drawn) // core.generate_per_cycle)
-        for name in ("neuron_memory", "synapse_memory"):
-            memory = getattr(core, name)
-            words = counts @ words_per_value(name, memory.word_bits, self.layout.bits)
-            cycles[:, columns[name]] = -(-words // memory.words_per_cycle)
-        if channel is not None and self.layout.chip.behind_channel:
-            crossing = total(counts, "channel_bits")
-            cycles[:, columns["channel"]] = -(-crossing // channel.channel_bits_per_cycle)
-        return cycles
-
-    def _elementwise_per_cycle(self, phase: str) -> int:
-        core = self.layout.chip.core
-        own = getattr(core, phase).elementwise_per_cycle if phase != "io" else None
-        return core.elementwise_per_cycle if own is None else int(own)
-
-    def _io_bits(self, batch: Microbatch) -> IntArray:
-        """Bits that each port takes from outside for one microbatch [ports]; none where a channel brings them."""
-        layout = self.layout
-        bits = batch.samples * layout.port_inputs() * layout.chip.widths.input_bits
-        if layout.sends_labels:
-            width = layout.outputs * layout.chip.widths.activation_bits
-            bits[0] += batch.samples * (width if layout.dense_targets else layout.bits["label"])
-        return bits * (not layout.chip.behind_channel)
 
     def _arrivals(self, batch: Microbatch) -> list[Arrivals]:
         layout = self.layout
@@ -212,6 +166,85 @@ class TaskTable:
         return Arrivals(phase, layer, cores, work_matrix(len(cores), counts))
 
 
+def task_durations(layout: Layout, batch: Microbatch) -> dict[tuple[str, int], IntArray]:
+    """Return how long the tasks of every group take in one microbatch [count], by kind and layer.
+
+    Layers that look alike are asked once: groups may share an array.
+    """
+    known: dict[tuple[str, int], IntArray] = {}
+    durations: dict[tuple[str, int], IntArray] = {}
+    for group in task_groups(layout):
+        key = group.kind, layout.alike[group.layer]
+        if key not in known:
+            known[key] = group_work(layout, group, batch).durations
+        durations[group.kind, group.layer] = known[key]
+    return durations
+
+
+def group_work(layout: Layout, group: TaskGroup, batch: Microbatch) -> GroupWork:
+    """Return what the tasks of one group do and how long they take in one microbatch."""
+    counts, mac_cycles, gathered = _group_counts(layout, group, batch)
+    cycles = _resource_cycles(layout, group.phase, counts, mac_cycles, gathered)
+    if group.kind == "io":
+        durations = np.maximum(1, -(-_io_bits(layout, batch) // layout.chip.io.io_bits_per_cycle))
+        return GroupWork(counts, cycles, durations)
+    inside, channel = cycles[:, : RESOURCES.index("channel")], cycles[:, RESOURCES.index("channel")]
+    durations = np.maximum(np.maximum(1, inside.max(axis=1) + layout.chip.core.pipeline_cycles), channel)
+    return GroupWork(counts, cycles, durations)
+
+
+def _group_counts(layout: Layout, group: TaskGroup, batch: Microbatch) -> tuple[IntArray, IntArray, IntArray | int]:
+    """Return the counts of a group's tasks, the cycles of MACs in their lanes, and MACs of the element-wise unit."""
+    if group.kind == "io":
+        offchip = 0 if layout.chip.behind_channel else _io_bits(layout, batch)
+        counts: Counts = {("offchip_bits", ""): offchip}
+        return work_matrix(group.count, counts), np.zeros(group.count, dtype=np.int64), 0
+    if group.kind == "error" and group.layer == layout.depth:
+        found = work.output_error_work(layout, batch)
+    else:
+        found = _WORK_OF_KIND[group.kind](layout, group.layer, batch)
+    return work_matrix(group.count, found.counts), found.mac_cycles, found.gathered_macs
+
+
+def _resource_cycles(
+    layout: Layout, phase: str, counts: IntArray, mac_cycles: IntArray, gathered_macs: IntArray | int
+) -> IntArray:
+    """Cycles that each of RESOURCES needs for the tasks of a phase [count, 6]."""
+    core, channel = layout.chip.core, layout.chip.channel
+    columns = {name: i for i, name in enumerate(RESOURCES)}
+    cycles = np.zeros((len(counts), len(RESOURCES)), dtype=np.int64)
+    cycles[:, columns["macs"]] = mac_cycles * _rate(layout, phase, "mac_cycles")
+    operations = total(counts, "elementwise_ops") + gathered_macs
+    turns = -(-operations // _rate(layout, phase, "elementwise_per_cycle"))
+    cycles[:, columns["elementwise"]] = turns * _rate(layout, phase, "elementwise_cycles")
+    drawn = sum(total(counts, name) for name in ("feedback_generated", "feedback_index_generated", "dropout_generated"))
+    cycles[:, columns["generate"]] = -(-np.asarray(drawn) // core.generate_per_cycle)
+    for name in ("neuron_memory", "synapse_memory"):
+        memory = getattr(core, name)
+        words = counts @ words_per_value(name, memory.word_bits, layout.bits)
+        cycles[:, columns[name]] = -(-words // memory.words_per_cycle)
+    if channel is not None and layout.chip.behind_channel:
+        crossing = total(counts, "channel_bits")
+        cycles[:, columns["channel"]] = -(-crossing // channel.channel_bits_per_cycle)
+    return cycles
+
+
+def _rate(layout: Layout, phase: str, name: str) -> int:
+    """Return a number of the core, or of a phase where that has its own."""
+    core = layout.chip.core
+    own = getattr(getattr(core, phase), name) if phase != "io" else None
+    return int(getattr(core, name) if own is None else own)
+
+
+def _io_bits(layout: Layout, batch: Microbatch) -> IntArray:
+    """Bits that each port takes from outside for one microbatch [ports]; none where a channel brings them."""
+    bits = batch.samples * layout.port_inputs() * layout.chip.widths.input_bits
+    if layout.sends_labels:
+        width = layout.outputs * layout.chip.widths.activation_bits
+        bits[0] += batch.samples * (width if layout.dense_targets else layout.bits["label"])
+    return bits * (not layout.chip.behind_channel)
+
+
 def total(counts: IntArray, name: str) -> IntArray:
     """Return the column of a count that has no kinds [T]."""
     return np.asarray(counts[:, WORK_INDEX[name, ""]])
@@ -219,7 +252,7 @@ def total(counts: IntArray, name: str) -> IntArray:
 
 def build_tasks(layout: Layout) -> TaskTable:
     """Return the task table of a training step's microbatches."""
-    groups = _task_groups(layout)
+    groups = task_groups(layout)
     return TaskTable(
         layout=layout,
         groups=groups,
@@ -230,7 +263,8 @@ def build_tasks(layout: Layout) -> TaskTable:
     )
 
 
-def _task_groups(layout: Layout) -> tuple[TaskGroup, ...]:
+def task_groups(layout: Layout) -> tuple[TaskGroup, ...]:
+    """Return the groups of tasks of a microbatch, numbered one after the other."""
     depth = layout.depth
     wanted = [("io", 0, layout.ports)]
     for layer in range(1, depth + 1):

@@ -15,6 +15,7 @@ import numpy as np
 from neurosim.counts import IntArray
 from neurosim.schedules.channel import product_channel_bits
 from neurosim.schedules.layout import Layout
+from neurosim.schedules.products import groups_of, input_reads, matrix_reads, product_cycles, unfinished_sums
 
 Counts = dict[tuple[str, str], IntArray | int]
 
@@ -28,30 +29,14 @@ class Microbatch(NamedTuple):
 
 
 class Work(NamedTuple):
-    """Counts of the tasks of one phase and layer, and the cycles of their MACs [c]."""
+    """Counts of the tasks of one phase and layer, the cycles of their MACs in the lanes, and those done elsewhere [c].
+
+    ``gathered_macs`` are done by the element-wise unit, because a systolic array cannot gather.
+    """
 
     counts: Counts
     mac_cycles: IntArray
-
-
-def sweeps(layout: Layout, rows: IntArray | int) -> IntArray:
-    """How often a product of so many rows fetches each weight: ceil(rows / (R A))."""
-    lanes, _ = layout.chip.core.lanes
-    return np.asarray(-(-np.asarray(rows, dtype=np.int64) // (lanes * layout.chip.core.accumulators_per_lane)))
-
-
-def groups_of(layout: Layout, neurons: IntArray | int) -> IntArray:
-    """ceil(q / C): groups of neurons that C lanes compute one after the other."""
-    return -(-np.asarray(neurons, dtype=np.int64) // layout.chip.core.lanes[1])
-
-
-def product_cycles(layout: Layout, rows: IntArray | int, columns: IntArray | int, terms: IntArray | int) -> IntArray:
-    """Cycles of a product of p ``rows``, q ``columns`` and r ``terms``: ceil(p/R) ceil(q/C) r, or the systolic form."""
-    lanes_r, lanes_c = layout.chip.core.lanes
-    folds = -(-np.asarray(rows, dtype=np.int64) // lanes_r) * groups_of(layout, columns)
-    if layout.chip.core.systolic:
-        return np.asarray(np.maximum(folds * (np.asarray(terms) + lanes_r + lanes_c - 2) - 1, 0), dtype=np.int64)
-    return folds * np.asarray(terms, dtype=np.int64)
+    gathered_macs: IntArray | int = 0
 
 
 def no_macs(layout: Layout, layer: int) -> IntArray:
@@ -63,15 +48,16 @@ def forward_work(layout: Layout, layer: int, batch: Microbatch) -> Work:
     """h_l = f(h_(l-1) W_l^T + b_l) for one slice, or its convolution."""
     cut, p, taps = layout.cut(layer), batch.samples, layout.shape(layer).fan_in
     a, rows = cut.channels, batch.samples * cut.map_positions
-    fetches = sweeps(layout, rows)
+    fetches = matrix_reads(layout, rows)
     counts: Counts = {
         ("macs", ""): rows * a * taps,
         ("synapse_reads", "weight"): fetches * a * taps,
-        ("neuron_reads", "activation"): p * layout.partition.inputs(layer) * groups_of(layout, a),
+        ("neuron_reads", "activation"): p * layout.partition.inputs(layer) * input_reads(layout, a),
         ("neuron_reads", "bias"): fetches * a,
         ("neuron_writes", "activation"): rows * a,
         ("elementwise_ops", ""): 2 * rows * a,
     }
+    add_unfinished_sums(counts, rows * a * unfinished_sums(layout, taps))
     add_dropout(counts, layout, layer, rows * a)
     add_channel(counts, layout, layer, "forward", batch)
     return Work(counts, product_cycles(layout, rows, a, taps))
@@ -116,16 +102,18 @@ def update_work(layout: Layout, layer: int, batch: Microbatch) -> Work:
     reads = (not batch.first) | (owns & (batch.last and cut.tiled))
     learns = owns & batch.last
     weights = a * taps
+    error_reads, activation_reads = _update_reads(layout, a, taps)
+    unfinished = unfinished_sums(layout, rows)
     counts: Counts = {
         ("macs", ""): rows * weights,
-        ("gradient_reads", "accumulator"): reads * weights,
-        ("gradient_writes", "accumulator"): writes * weights,
+        ("gradient_reads", "accumulator"): (reads + unfinished) * weights,
+        ("gradient_writes", "accumulator"): (writes + unfinished) * weights,
         ("synapse_reads", "weight"): learns * weights,
         ("synapse_writes", "weight"): learns * weights,
         ("optimizer_reads", "state"): learns * states * weights,
         ("optimizer_writes", "state"): learns * states * weights,
-        ("neuron_reads", "activation"): p * layout.partition.inputs(layer) * groups_of(layout, a),
-        ("neuron_reads", "error"): rows * a,
+        ("neuron_reads", "activation"): p * layout.partition.inputs(layer) * activation_reads,
+        ("neuron_reads", "error"): rows * a * error_reads,
         ("neuron_reads", "accumulator"): reads * a,
         ("neuron_writes", "accumulator"): writes * a,
         ("elementwise_ops", ""): rows * a + learns * _optimizer_operations(layout, a, weights),
@@ -134,9 +122,20 @@ def update_work(layout: Layout, layer: int, batch: Microbatch) -> Work:
         counts[name, "bias"] = learns * a
         counts[name, "state"] = learns * states * a
     add_channel(counts, layout, layer, "update", batch)
-    if layout.chip.core.lanes[0] == 1:
+    if layout.chip.core.lanes[0] == 1 and not layout.chip.core.systolic:
         return Work(counts, product_cycles(layout, rows, a, taps))
     return Work(counts, product_cycles(layout, a, taps, rows))
+
+
+def _update_reads(layout: Layout, a: IntArray, taps: int) -> tuple[IntArray | int, IntArray]:
+    """How often an update reads each error and each input.
+
+    Lanes keep errors while they take an input for each group of neurons. To an array errors [a x p] are the inputs of
+    a product, and what the layer read [p x taps] is its matrix.
+    """
+    if layout.chip.core.systolic:
+        return input_reads(layout, taps), matrix_reads(layout, a)
+    return 1, groups_of(layout, a)
 
 
 def _optimizer_operations(layout: Layout, biases: IntArray, weights: IntArray) -> IntArray:
@@ -166,6 +165,12 @@ def copy_arrivals(layout: Layout, layer: int) -> Counts:
     cut = layout.cut(layer)
     copies = (cut.tile > 0) * cut.channels
     return {("synapse_writes", "weight"): copies * layout.shape(layer).fan_in, ("neuron_writes", "bias"): copies}
+
+
+def add_unfinished_sums(counts: Counts, sums: IntArray) -> None:
+    """Count sums that an array writes to the neuron memory before they are complete, and reads again."""
+    for name in ("neuron_reads", "neuron_writes"):
+        counts[name, "accumulator"] = counts.get((name, "accumulator"), 0) + sums
 
 
 def add_dropout(counts: Counts, layout: Layout, layer: int, values: IntArray) -> None:

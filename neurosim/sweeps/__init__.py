@@ -13,8 +13,18 @@ from neurosim.networks import Network
 from neurosim.pipeline import merge_recipe
 from neurosim.recipes import Recipe
 from neurosim.rules import Rule
-from neurosim.sweeps.description import Axis, Learning, Sweep, make_sweep, read_sweep, split_values, value_text
+from neurosim.sweeps.description import (
+    Axis,
+    Learning,
+    Sweep,
+    flat_axes,
+    make_sweep,
+    read_sweep,
+    split_values,
+    value_text,
+)
 from neurosim.sweeps.folder import Shard, is_sweep, parse_shard, sweep_file
+from neurosim.sweeps.forecast import long_points
 from neurosim.sweeps.result import SweepResult, load_sweep
 from neurosim.sweeps.run import Planned, Progress, Run, SweepInterrupted, plan_sweep, run_sweep
 
@@ -27,8 +37,10 @@ __all__ = [
     "Sweep",
     "SweepInterrupted",
     "SweepResult",
+    "flat_axes",
     "is_sweep",
     "load_sweep",
+    "long_points",
     "make_sweep",
     "parse_shard",
     "plan_sweep",
@@ -83,9 +95,10 @@ def sweep(
         NeurosimError: an axis, a value or the data cannot be; nothing has run then. What a single point cannot do is in
             its row.
     """
-    learning = None if dataset is None else {"dataset": dataset, **(preparation or {})}
-    if dataset is None and preparation:
-        raise DescriptionError("preparation: has no effect without a dataset")
+    learning = None if dataset is None else {**(preparation or {}), "dataset": dataset}
+    for name, value in (("preparation", preparation), ("data_dir", data_dir)):
+        if dataset is None and value:
+            raise DescriptionError(f"{name}: has no effect without a dataset")
     asked: dict[str, Any] = {
         "networks": network, "rules": rules.split(",") if isinstance(rules, str) else rules, "chip": chip,
         "recipe": merge_recipe(recipe, settings), "set": axes or {}, "zip": zip, "weak": weak, "memory": memory,

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from neurosim.arguments import checked_list
+from neurosim.arguments import checked_count, checked_list
 from neurosim.chips import MOST_CORES, Chip, load_chip
 from neurosim.descriptions import Description, PositiveCount, read_toml, validate
 from neurosim.errors import DescriptionError, nearest_guess
@@ -18,6 +18,7 @@ from neurosim.networks import Network, load_network
 from neurosim.recipes import Recipe
 from neurosim.rules import Rule, load_rule
 from neurosim.scaling import MemoryScaling
+from neurosim.settings import field_of
 
 CoreCount = Annotated[PositiveCount, Field(le=MOST_CORES)]
 COUNTED = ("cores", "chips")
@@ -32,12 +33,13 @@ class Axis(Description):
 
 
 class Learning(Description):
-    """What every point is trained on; the other fields are those of ``neurosim.datasets.Preparation``."""
+    """What every point is trained on: a data set, the folder it lies in, and the fields of ``Preparation``."""
 
     dataset: str
     scale: str | None = None
     whiten: str | None = None
     whiten_epsilon: float | None = None
+    data_dir: str | None = None
     subset: PositiveCount | None = None
     validation: float = 0.0
     augment: str = ""
@@ -83,10 +85,28 @@ class Sweep(Description):
             for name in ("weak", "memory"):
                 if getattr(self, name):
                     raise ValueError(f"{name}: {getattr(self, name)}: has no effect without cores; give --cores 1,4,16")
+        if self.zip and len([name for name in self.several if name != "rule"]) < 2:
+            raise ValueError("zip: true: has no effect with fewer than two axes of several values")
         if self.samples is not None and self.per != "epoch":
             raise ValueError(f"samples: {self.samples}: is the length of an epoch; set per to 'epoch'")
         if self.learning is not None and self.fidelity == "analytic":
             raise ValueError("fidelity: 'analytic': a training needs simulated epochs; use 'event', or no data set")
+        return self
+
+    @model_validator(mode="after")
+    def _every_field_once(self) -> Sweep:
+        fields = [field_of(axis.key) for axis in self.axes]
+        given = {f"recipe.{name}" for name in self.recipe.model_fields_set - {"targets"}}
+        for axis, found in zip(self.axes, fields, strict=True):
+            if fields.count(found) > 1 or found in given:
+                raise ValueError(f"{axis.key}: {found} is given twice; give one field its values in one place")
+            if found.endswith(".name"):
+                raise ValueError(f"{axis.key}: a name is no field to vary; it says what a point is of")
+            for name, replaced in (("cores", ("chip.grid", "chip.chips")), ("chips", ("chip.chips",))):
+                if getattr(self, name) and found in replaced:
+                    raise ValueError(f"{axis.key}: has no effect with {name}, which sets it; leave one of them out")
+            if self.together and found.rpartition(":")[2] == "recipe.microbatch" and ":" in found:
+                raise ValueError(f"{axis.key}: together: all rules share one microbatch; leave one of them out")
         return self
 
     @model_validator(mode="after")
@@ -154,10 +174,10 @@ def make_sweep(data: Mapping[str, Any], place: str = "sweep") -> Sweep:
     if "set" in found:
         found["axes"] = _axes(found.pop("set"), place)
     for key in COUNTED:
-        if key in found and not isinstance(found[key], list | tuple):
-            found[key] = (found[key],)
-        elif key in found and not found[key]:
-            raise DescriptionError(f"{place}.{key}: []: must have at least one value")
+        if key in found:
+            found[key] = tuple(
+                checked_count(f"{place}.{key}", one) for one in checked_list(f"{place}.{key}", found[key])
+            )
     return validate(Sweep, found, place)
 
 
@@ -216,8 +236,9 @@ def _axes(found: Any, place: str) -> tuple[Axis, ...]:
     if not isinstance(found, Mapping):
         raise DescriptionError(f"{place}.set: must be a table of keys, each with its value or a list of values")
     axes = []
-    for key, values in _flat(found):
-        texts = [value_text(value) for value in (values if _is_list(values) else [values])]
+    for key, values in flat_axes(found).items():
+        plain = values.tolist() if hasattr(values, "tolist") else values
+        texts = [value_text(value) for value in (plain if _is_list(plain) else [plain])]
         if not texts or "" in texts:
             raise DescriptionError(f"{place}.set.{key}: {list(values)!r}: an axis needs values, none of them empty")
         axes.append(Axis(key=key, values=tuple(texts)))
@@ -228,11 +249,13 @@ def _is_list(values: Any) -> bool:
     return isinstance(values, Sequence) and not isinstance(values, str)
 
 
-def _flat(table: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+def flat_axes(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return the keys of nested tables as dotted ones: ``chip.noc.flit_bits = [32, 64]`` needs no quotes."""
-    found: list[tuple[str, Any]] = []
+    found: dict[str, Any] = {}
     for key, value in table.items():
-        found += _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else [(prefix + key, value)]
+        if not isinstance(key, str):
+            raise DescriptionError(f"axes: {key!r}: must be the key of a field, as text")
+        found |= flat_axes(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
     return found
 
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any
@@ -23,6 +24,9 @@ Finished = Generator[tuple[Job, Row], None, None]
 
 AHEAD = 2
 """Jobs handed to each process beside the one it computes, so that it need not wait for the next."""
+
+IDLE_SECONDS = 300
+"""After so long without a job, as when the sweep was killed, its processes end by themselves."""
 
 _CONNECT_SECONDS = 10
 
@@ -62,7 +66,8 @@ def _submit(pool: Executor, left: deque[Job], suspects: list[Job], data_dir: str
                 running[pool.submit(run_job, left[0], data_dir)] = left[0]
                 left.popleft()
         except BrokenProcessPool:
-            pass  # the futures tell
+            if not running:
+                return  # it broke while idle; a new one goes on
         done, _ = wait(running, return_when=FIRST_COMPLETED)
         for future in done:
             job = running.pop(future)
@@ -89,15 +94,30 @@ def _pool(processes: int) -> Iterator[Executor]:
     """Yield a pool of fresh processes that need no `if __name__ == "__main__"` in the caller's script."""
     from loky import ProcessPoolExecutor
 
-    pool = ProcessPoolExecutor(processes, initializer=_leave_interrupts, env={"OPENBLAS_NUM_THREADS": "1"})
+    environment = {"OPENBLAS_NUM_THREADS": "1"}
+    pool = ProcessPoolExecutor(processes, initializer=_leave_interrupts, env=environment, timeout=IDLE_SECONDS)
     try:
         try:
-            pool.submit(_begin).result()
+            with _interrupts_later():
+                pool.submit(_begin).result()
         except BrokenProcessPool as error:
             raise RunError("processes: cannot be started on this machine; see above, or use --processes 1") from error
         yield pool
     finally:
         pool.shutdown(wait=True, kill_workers=True)
+
+
+@contextmanager
+def _interrupts_later() -> Iterator[None]:
+    """Let processes begin with interrupts ignored, which they inherit: until they have imported all, they would die."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _begin() -> None:
@@ -114,18 +134,23 @@ def run_on(jobs: Sequence[Job], data_dir: str | None, executor: Executor) -> Fin
 
     An executor that loses a job (a worker that was killed too often) makes it a lost one; the others go on.
     """
-    running = {executor.submit(run_job, job, data_dir): job for job in jobs}
+    running: dict[Future[Row], Job] = {}
     try:
+        for job in jobs:
+            running[executor.submit(run_job, job, data_dir)] = job
         while running:
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
                 job = running.pop(future)
-                problem = future.exception()
-                if problem is None:
+                try:
                     yield job, future.result()
-                else:
+                except (Exception, CancelledError) as problem:  # of the executor: a job's own error is in its row
                     why = f"{type(problem).__name__}: {problem}"
                     yield job, {"status": LOST, "error": why, "wall_seconds": float("nan")}
+    except RuntimeError as error:  # shut down
+        raise RunError(
+            f"executor: takes no more points ({error}); what was finished is kept, go on with --resume"
+        ) from error
     finally:
         for future in running:
             future.cancel()
@@ -146,7 +171,7 @@ def connect(scheduler: str) -> Iterator[Executor]:
         ) from None
     try:
         client = Client(scheduler, timeout=_CONNECT_SECONDS)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # of its own many kinds: no answer, no such protocol, no such port
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise RunError(
             f"--scheduler {scheduler}: no scheduler answers there ({reason}); give the address that dask scheduler "

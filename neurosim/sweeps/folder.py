@@ -9,13 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from neurosim.descriptions import read_toml
 from neurosim.errors import RunError
 from neurosim.runs import collect_versions, lock_run, make_folder, write_json, write_toml
 from neurosim.sweeps.description import Sweep, read_sweep, sweep_table
 from neurosim.sweeps.executors import Row
-from neurosim.sweeps.measure import FAILED, LOST
+from neurosim.sweeps.measure import FAILED, LOST, STATUSES
 from neurosim.sweeps.points import Job
 
 DESCRIPTION = "sweep.toml"
@@ -79,10 +80,11 @@ def open_sweep(
     path = make_folder(out, "sweep", DESCRIPTION)
     lock = ".lock" if shard is None else f".lock-{shard.number}-of-{shard.count}"
     with lock_run(path, lock):
-        if (path / DESCRIPTION).is_file():
-            _check_same(path, sweep, resume or shard is not None)
-        else:
-            write_toml(path / DESCRIPTION, {**sweep_table(sweep), "versions": collect_versions()})
+        with lock_run(path, ".lock-description", wait_seconds=60):  # the first shard writes it, the others must agree
+            if (path / DESCRIPTION).is_file():
+                _check_same(path, sweep, resume or shard is not None)
+            else:
+                write_toml(path / DESCRIPTION, {**sweep_table(sweep), "versions": collect_versions()})
         yield path
 
 
@@ -95,13 +97,21 @@ def _check_same(path: Path, sweep: Sweep, may_go_on: bool) -> None:
             f"{path}: was begun by neurosim {begun} and this is {version}, whose points may differ; name a new folder "
             "with --out"
         )
-    before, now = (json.loads(json.dumps(sweep_table(one))) for one in (read_sweep(path / DESCRIPTION), sweep))
+    before, now = (_compared(one) for one in (read_sweep(path / DESCRIPTION), sweep))
     for key in sorted({*before, *now}):
         if before.get(key) != now.get(key):
             raise RunError(
                 f"{path}: holds another sweep ({key} differs); name a new folder with --out, or go on with that one: "
                 f"neurosim sweep --out {path} --resume"
             )
+
+
+def _compared(sweep: Sweep) -> dict[str, Any]:
+    """Return what must be equal for a sweep to go on; data may have moved: their contents are in points' digests."""
+    table: dict[str, Any] = json.loads(json.dumps(sweep_table(sweep)))
+    for name in ("data_dir", "dataset"):
+        table.get("learning", {}).pop(name, None)
+    return table
 
 
 def kept_versions(path: Path) -> dict[str, str]:
@@ -122,7 +132,8 @@ def read_rows(folder: Path) -> dict[str, Row]:
         if _POINT_FILE.fullmatch(path.name):
             with suppress(OSError, ValueError, KeyError, TypeError):
                 row = dict(json.loads(path.read_text(encoding="utf-8"))["row"])
-                rows[path.stem] = {"status": row.pop("status"), **row}
+                if row["status"] in STATUSES:
+                    rows[path.stem] = row
     return rows
 
 

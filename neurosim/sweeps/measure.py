@@ -20,6 +20,7 @@ from neurosim.sweeps.points import Job, Point
 from neurosim.training import EpochCost, epoch_cost, run_training, spent_after
 
 OK, UNFIT, REFUSED, FAILED, LOST = "ok", "does not fit", "refused", "failed", "lost"
+STATUSES = (OK, UNFIT, REFUSED, FAILED, LOST)
 """What became of a point: measured; too large for its chip; a combination that neurosim refuses; ended by an error
 that is none of the user's; ended with the process that computed it."""
 
@@ -175,6 +176,6 @@ def prepared(learning: Learning, data_dir: str | None, seed: int) -> Dataset:
     key = learning, data_dir, seed
     if key not in _PREPARED:
         _PREPARED.clear()  # one at a time: a sweep of seeds would keep a copy for each
-        fields = learning.model_dump(exclude={"dataset"})
+        fields = learning.model_dump(exclude={"dataset", "data_dir"})
         _PREPARED[key] = prepare(learning.dataset, data_dir, Preparation(**fields), seed)
     return _PREPARED[key]

@@ -17,7 +17,7 @@ from neurosim.networks import Network
 from neurosim.recipes import Recipe
 from neurosim.rules import Rule
 from neurosim.scaling import with_cores, with_macs
-from neurosim.settings import check_rule_names, parse_settings
+from neurosim.settings import check_rule_names, field_of, parse_settings
 from neurosim.sweeps.description import Learning, Sweep
 
 VON_NEUMANN = "von_neumann"
@@ -44,6 +44,7 @@ class Point:
     samples: int | None
     learning: Learning | None
     train_samples: int | None
+    data_sha256: str = ""
 
     @cached_property
     def description(self) -> dict[str, Any]:
@@ -74,7 +75,8 @@ class Point:
             "network": self.network.model_dump(exclude={"name"}),
             "rule": rule,
             "recipe": self.recipe.model_dump(exclude={"microbatch", "delivery", "overlap", "window"}),
-            "learning": self.learning.model_dump(),
+            "learning": self.learning.model_dump(exclude={"data_dir"}),
+            "data_sha256": self.data_sha256,
         }
 
     @cached_property
@@ -116,10 +118,10 @@ def digest(description: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
-def expand(sweep: Sweep, train_samples: int | None = None) -> list[Point]:
+def expand(sweep: Sweep, train_samples: int | None = None, data_sha256: str = "") -> list[Point]:
     """Return the points of a sweep in the order of its axes, and behind them those of the von Neumann machine.
 
-    ``train_samples`` is the length of an epoch of the data set, where points are trained.
+    ``train_samples`` is the length of an epoch of the data set, where points are trained, ``data_sha256`` its contents.
 
     Raises:
         DescriptionError: a value of an axis that its field may not have, or fields that contradict each other in a
@@ -128,9 +130,10 @@ def expand(sweep: Sweep, train_samples: int | None = None) -> list[Point]:
     for axis in sweep.axes:
         for value in axis.values:
             check_rule_names(parse_settings([f"{axis.key}={value}"]), [rule.name for rule in sweep.rules])
-    points = [replace(_point(sweep, chosen), train_samples=train_samples) for chosen in _combinations(sweep)]
+    data = {"train_samples": train_samples, "data_sha256": data_sha256}
+    points = [replace(_point(sweep, chosen), **data) for chosen in _combinations(sweep)]  # type: ignore[arg-type]
     if sweep.together:
-        points = [replace(point, beside=_beside(point, points)) for point in points]
+        points = _share(points)
     if sweep.von_neumann and (sweep.cores or sweep.chips) and not sweep.chip.behind_channel:
         points += _references(sweep, points)
     return points
@@ -180,21 +183,19 @@ def _coordinates(sweep: Sweep, chosen: Mapping[str, Any]) -> dict[str, str | int
 
 def _build(sweep: Sweep, chosen: Mapping[str, Any], coordinates: dict[str, str | int]) -> Point:
     settings = parse_settings([f"{axis.key}={chosen[axis.key]}" for axis in sweep.axes])
-    base: Network = chosen["network"]
-    if sweep.weak:
-        base = with_macs(base, chosen["cores"] / min(sweep.cores))
+    network: Network = settings.network(chosen["network"])
     rule = settings.rule(chosen["rule"])
     recipe = settings.recipe(sweep.recipe)
     own = settings.recipe_of_rule(rule.name, recipe)
-    chip = settings.chip(sweep.chip)
-    if chosen["cores"] is not None:
-        chip = with_cores(chip, chosen["cores"], sweep.memory_scaling)
-    if chosen["chips"] is not None:
-        chip = tile_chips(chip, chosen["chips"])
+    base = settings.chip(sweep.chip)
+    chip = _scaled(base, chosen["cores"], chosen["chips"], sweep)
+    if sweep.weak:
+        least = _scaled(base, min(sweep.cores), min(sweep.chips, default=None), sweep)
+        network = with_macs(network, chip.cores / least.cores)
     return Point(
         coordinates=coordinates,
         machine="chip",
-        network=settings.network(base),
+        network=network,
         rule=rule,
         chip=chip,
         recipe=Recipe(**(recipe.model_dump(exclude_unset=True) | own)),
@@ -207,18 +208,25 @@ def _build(sweep: Sweep, chosen: Mapping[str, Any], coordinates: dict[str, str |
     )
 
 
-def _beside(point: Point, points: list[Point]) -> tuple[Rule, ...]:
-    """Return the rules of all points that differ from one in the rule alone."""
+def _scaled(chip: Chip, cores: int | None, chips: int | None, sweep: Sweep) -> Chip:
+    """Return the chip with so many cores, so many times."""
+    found = chip if cores is None else with_cores(chip, cores, sweep.memory_scaling)
+    return found if chips is None else tile_chips(found, chips)
 
-    def others(coordinates: Coordinates) -> dict[str, Any]:
-        return {name: value for name, value in coordinates.items() if name != "rule"}
 
-    return tuple(one.rule for one in points if others(one.coordinates) == others(point.coordinates))
+def _share(points: list[Point]) -> list[Point]:
+    """Let all points that differ in the rule alone be placed together."""
+    beside: dict[str, list[Rule]] = {}
+    keys = [json.dumps({k: v for k, v in point.coordinates.items() if k != "rule"}) for point in points]
+    for key, point in zip(keys, points, strict=True):
+        beside.setdefault(key, []).append(point.rule)
+    return [replace(point, beside=tuple(beside[key])) for key, point in zip(keys, points, strict=True)]
 
 
 def _references(sweep: Sweep, points: list[Point]) -> list[Point]:
     """Return every different network, rule and recipe once more, on the von Neumann machine with either reuse.
 
+    It has the widths of the chip.
     It stands on no axis of the chip; only a network that grows with the cores has a machine for each number of them.
     """
     machine = load_chip(VON_NEUMANN)
@@ -232,7 +240,7 @@ def _references(sweep: Sweep, points: list[Point]) -> list[Point]:
                 point,
                 coordinates={name: value for name, value in point.coordinates.items() if name not in of_chip},
                 machine=f"{VON_NEUMANN} (reuse {reuse})",
-                chip=chip,
+                chip=chip.model_copy(update={"widths": point.chip.widths}),
                 recipe=Recipe(**(point.recipe.model_dump(exclude_unset=True) | {"microbatch": "auto"})),
                 beside=(point.rule,),
             )
@@ -242,4 +250,6 @@ def _references(sweep: Sweep, points: list[Point]) -> list[Point]:
 
 def _of_chip(key: str) -> bool:
     """Whether an axis means nothing to one processor behind a channel: of the chip, its microbatches or messages."""
-    return bool(parse_settings([f"{key}=0"]).parts["chip"]) or key.rpartition(".")[2] in ("microbatch", "delivery")
+    found = field_of(key).rpartition(":")[2]
+    of_chip = found.startswith("chip.") and not found.startswith("chip.widths.")
+    return of_chip or found in ("recipe.microbatch", "recipe.delivery")

@@ -84,7 +84,8 @@ class SweepResult:
             raise RunError("report: this sweep is kept in no folder; name one")
         folder = self.folder if out is None else Path(out)
         assert folder is not None
-        written = write_table(folder, self.table)
+        # The sweep's own folder has its table, which another shard may have made newer.
+        written = [] if folder == self.folder else write_table(folder, self.table)
         write_text(folder / "table.txt", self.text)
         return [*written, folder / "table.txt", *draw_sweep_figures(folder / "figures", self.results)]
 
@@ -110,4 +111,10 @@ def load_sweep(path: str | os.PathLike[str]) -> SweepResult:
     description = sweep_file(folder)
     if not (folder / TABLE).is_file():
         raise RunError(f"{folder}: has no {TABLE}; go on with neurosim sweep --out {folder} --resume")
-    return SweepResult(read_sweep(description), read_csv(folder / TABLE, TEXT_COLUMNS), folder)
+    table = read_csv(folder / TABLE, TEXT_COLUMNS)
+    absent = {"machine", "status", "network", "rule"} - set(table)
+    if absent:
+        raise RunError(
+            f"{folder / TABLE}: has no column '{min(absent)}', so it is damaged; make it again with --resume"
+        )
+    return SweepResult(read_sweep(description), table, folder)

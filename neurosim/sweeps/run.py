@@ -8,10 +8,13 @@ from concurrent.futures import Executor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from neurosim.arguments import checked_count
+from neurosim.arguments import checked_count, checked_path
 from neurosim.datasets import check_fits
-from neurosim.sweeps.description import Sweep
+from neurosim.errors import DescriptionError
+from neurosim.runs import lock_run
+from neurosim.sweeps.description import Learning, Sweep
 from neurosim.sweeps.executors import Finished, Row, connect, processors, run_here, run_on, run_processes
 from neurosim.sweeps.folder import Shard, missing, open_sweep, read_rows, write_row
 from neurosim.sweeps.measure import prepared
@@ -66,18 +69,28 @@ def plan_sweep(asked: Sweep, data_dir: str | os.PathLike[str] | None = None) -> 
     Raises:
         NeurosimError: an axis, a value or a combination of them cannot be, or the data are not there or do not fit.
     """
-    folder = None if data_dir is None else os.fspath(data_dir)
-    train_samples = None
-    if asked.learning is not None:
-        data = prepared(asked.learning, folder, asked.recipe.seed)
-        asked = asked.model_copy(update={"recipe": with_targets(asked.recipe, data, asked.recipe, {})})
-        train_samples = data.train_samples
-        points = expand(asked, train_samples)
-        for network in {point.network.name: point.network for point in points}.values():
-            check_fits(data, network)
-    else:
+    if asked.learning is None:
         points = expand(asked)
-    return Planned(asked, points, jobs_of(points), folder)
+        return Planned(asked, points, jobs_of(points), None)
+    learning = _located(asked.learning, data_dir)
+    data = prepared(learning, learning.data_dir, asked.recipe.seed)
+    changes: dict[str, Any] = {"learning": learning, "recipe": with_targets(asked.recipe, data, asked.recipe, {})}
+    if asked.per == "epoch" and asked.samples is None:
+        changes["samples"] = data.train_samples
+    asked = asked.model_copy(update=changes)
+    points = expand(asked, data.train_samples, str(data.describe()["sha256"]))
+    for network in {point.network.name: point.network for point in points}.values():
+        check_fits(data, network)
+    return Planned(asked, points, jobs_of(points), learning.data_dir)
+
+
+def _located(learning: Learning, data_dir: str | os.PathLike[str] | None) -> Learning:
+    """Return what is trained on with whole paths, so that a sweep can go on from another folder."""
+    folder = data_dir if data_dir is not None else learning.data_dir
+    found = {"data_dir": None if folder is None else os.path.abspath(Path(folder).expanduser())}
+    if learning.dataset.endswith(".npz"):
+        found["dataset"] = os.path.abspath(Path(learning.dataset).expanduser())
+    return learning.model_copy(update=found)
 
 
 class SweepInterrupted(KeyboardInterrupt):
@@ -100,8 +113,7 @@ def run_sweep(
         RunError: the folder or the scheduler cannot be used; nothing has run or was written then.
         SweepInterrupted: by the user, where the sweep is kept.
     """
-    if run.processes is not None:
-        checked_count("processes", run.processes)
+    _check_run(run, out, keep)
     with _backend(planned.data_dir, run) as start:
         if out is None and not keep:
             rows: dict[str, Row] = {}
@@ -109,6 +121,19 @@ def run_sweep(
             return planned.result(rows)
         with open_sweep(out, planned.sweep, resume=run.resume, shard=run.shard) as folder:
             return _run_in(folder, planned, run, start)
+
+
+def _check_run(run: Run, out: object, keep: bool) -> None:
+    if run.processes is not None:
+        checked_count("processes", run.processes)
+        if run.executor is not None or run.scheduler:
+            raise DescriptionError("processes: are of this machine; leave them out where an executor is given")
+    if run.executor is not None and not hasattr(run.executor, "submit"):
+        raise DescriptionError(f"executor: {run.executor!r}: must speak concurrent.futures, and has no submit")
+    if (run.resume or run.shard is not None) and out is None:
+        raise DescriptionError("out: name the folder of the sweep that goes on, or that shards share")
+    if out is not None:
+        checked_path("out", out)
 
 
 def _run_in(folder: Path, planned: Planned, run: Run, start: Start) -> SweepResult:
@@ -121,8 +146,10 @@ def _run_in(folder: Path, planned: Planned, run: Run, start: Start) -> SweepResu
         done = len(mine) - len(missing(mine, read_rows(folder), retry=False))
         raise SweepInterrupted(folder, done, len(mine)) from None
     finally:
-        result = planned.result(read_rows(folder), folder)
-        write_table(folder, result.table)
+        # Shards that end together must not write an older table over a newer one.
+        with lock_run(folder, ".lock-table", wait_seconds=60):
+            result = planned.result(read_rows(folder), folder)
+            write_table(folder, result.table)
     return result
 
 

@@ -33,7 +33,9 @@ def make_table(points: Sequence[Point], rows: Mapping[str, Row], sweep: Sweep) -
     frame = pd.DataFrame(found, columns=order)
     for name in order:
         kinds = {type(value) for value in frame[name].dropna()}
-        if len(kinds) > 1 and not kinds <= {int, float}:
+        if kinds == {int} and max(abs(value) for value in frame[name].dropna()) >= 1 << 63:
+            frame[name] = frame[name].astype(float)  # no file holds larger whole numbers
+        elif len(kinds) > 1 and not kinds <= {int, float}:
             # "auto" among numbers: a column of a file has one kind.
             frame[name] = [None if pd.isna(value) else str(value) for value in frame[name]]
     return with_speedup(frame, along(sweep), [f"{AXIS}{name}" for name in sweep.tied])
