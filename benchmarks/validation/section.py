@@ -17,6 +17,8 @@ EXACT = 0.0
 class Row:
     """One comparison. ``error`` is relative, ours / reference - 1, unless ``points`` (a difference in ``unit``).
 
+    A difference of two percentages is shown in points.
+
     ``limit`` is the largest error (its absolute value) that passes; None where a reference is shown for comparison and
     nothing is claimed, with the reason in ``note``.
     """
@@ -74,7 +76,7 @@ def text_of(name: str) -> str:
 def shown_error(row: Row) -> str:
     """Return an error as text."""
     if row.points:
-        return f"{row.error:+.3g} {row.unit}".strip()
+        return f"{row.error:+.3g} {_unit_of_difference(row)}".strip()
     return "exact" if row.error == 0 else f"{100 * row.error:+.3g} %"
 
 
@@ -84,7 +86,11 @@ def shown_limit(row: Row) -> str:
         return "none"
     if row.limit == EXACT:
         return "exact"
-    return f"{row.limit:g} {row.unit}".strip() if row.points else f"{100 * row.limit:g} %"
+    return f"{row.limit:g} {_unit_of_difference(row)}".strip() if row.points else f"{100 * row.limit:g} %"
+
+
+def _unit_of_difference(row: Row) -> str:
+    return "points" if row.unit == "%" else row.unit
 
 
 def markdown(section: Section, folder: str) -> str:

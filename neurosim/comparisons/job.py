@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from neurosim.chips import Chip, load_chip
-from neurosim.comparisons.published import published_results
+from neurosim.comparisons.published import Trained, find_published
 from neurosim.comparisons.result import Comparison, RuleResult
 from neurosim.datasets import Dataset, check_fits
 from neurosim.descriptions import override
@@ -259,9 +259,16 @@ class Job:
                 name: [{"lr": lr, "validation_accuracy": accuracy} for lr, accuracy in found.items()]
                 for name, found in self.tuned.items()
             },
-            "published": published_results(self.network, self.rules, self.recipes, self.data),
+            "published": self._published(),
             "notes": self.notes,
         }
+
+    def _published(self) -> dict[str, Any]:
+        """The published result of each rule whose recipe is a known one."""
+        trained = Trained(self.network, self.data, self.weights)
+        rules = {rule.name: rule for rule in self.costed_rules()}
+        found = {name: find_published(trained, rule, self.recipes[name]) for name, rule in rules.items()}
+        return {name: match.describe() for name, match in found.items() if match}
 
     def _description(self, target_accuracy: float) -> dict[str, Any]:
         return {

@@ -30,6 +30,8 @@ MAIN_COLUMNS = (
 )
 
 
+PUBLISHED_COLUMNS = ("published_test_accuracy_percent", "published_epochs")
+
 BORDER_COLUMNS = ("border_bit_hops_per_sample", "border_joules_per_sample")
 
 
@@ -78,12 +80,16 @@ class Comparison:
     def table(self) -> pd.DataFrame:
         """Accuracy beside cycles, energy, bit-hops, memory accesses and MACs, a row per rule.
 
-        Where there are several chips, also the bit-hops and energy of what crosses from one to another.
+        Where the recipe is one with published results, also their test accuracy and its epochs; where there are several
+        chips, the bit-hops and energy of what crosses from one to another.
         """
         several = any(result.step.chip.several_chips for result in self.results.values())
-        table = self.full_table.set_index("rule")[[*MAIN_COLUMNS, *(BORDER_COLUMNS if several else ())]]
+        first, *others = MAIN_COLUMNS
+        published = PUBLISHED_COLUMNS if self.summary["published"] else ()
+        columns = [first, *published, *others, *(BORDER_COLUMNS if several else ())]
+        table = self.full_table.set_index("rule")[columns]
         cycles = {name: result.step.makespan_cycles for name, result in self.results.items()}
-        table.insert(1, "cycles_per_step", [cycles[name] for name in table.index])
+        table.insert(1 + len(published), "cycles_per_step", [cycles[name] for name in table.index])
         return table
 
     @property

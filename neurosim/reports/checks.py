@@ -128,6 +128,21 @@ def _is_of_targets(value: Any) -> bool:
     )
 
 
+def _is_published(value: Any) -> bool:
+    """A table by rule of published accuracies in percent, epochs and source."""
+    if value is None:
+        return True
+    return isinstance(value, Mapping) and all(
+        isinstance(found, Mapping)
+        and _is_number(found.get("test_accuracy_percent"))
+        and _is_number_or_none(found.get("train_accuracy_percent"))
+        and _is_count(found.get("epochs"))
+        and _is_text(found.get("source"))
+        and isinstance(found.get("confirmed"), bool)
+        for found in value.values()
+    )
+
+
 _SUMMARY_TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "network": (lambda value: isinstance(value, str), "a name"),
     "chip": (_is_text, "a name"),
@@ -135,6 +150,10 @@ _SUMMARY_TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "batch_size": (_is_count, "a whole number from 1"),
     "target_accuracy": (_is_number_or_none, "a number or null"),
     "to_target": (_is_of_targets, f"a table by rule of {', '.join(TARGET_NAMES)}, each a number or null"),
+    "published": (
+        _is_published,
+        "a table by rule of test_accuracy_percent, train_accuracy_percent (or null), epochs, source and confirmed",
+    ),
     "notes": (_is_list_or_none, "a list"),
     "assumed": (_is_list_or_none, "a list"),
 }

@@ -146,12 +146,13 @@ class Results:
     def to_target(self, rule: str) -> dict[str, float]:
         """Return epochs, seconds, joules and bit_hops until the target accuracy; NaN where it was never reached."""
         found = (self.summary.get("to_target") or {}).get(rule) or {}
-        return {name: _number(found.get(name)) for name in TARGET_NAMES}
+        return {name: number_of(found.get(name)) for name in TARGET_NAMES}
 
     @property
     def published(self) -> Mapping[str, Mapping[str, Any]]:
-        """Rule -> what was published of it under the same recipe: test_accuracy_percent, epochs, source."""
-        return self.summary.get("published") or {}
+        """Rule -> its published result, of the rules whose recipe is a known one."""
+        found: Mapping[str, Mapping[str, Any]] = self.summary.get("published") or {}
+        return found
 
     def setting(self, key: str, rule: str) -> Any:
         """Return a setting of the summary that may be one for all rules or one for each."""
@@ -159,7 +160,8 @@ class Results:
         return value.get(rule) if isinstance(value, Mapping) else value
 
 
-def _number(value: Any) -> float:
+def number_of(value: Any) -> float:
+    """Return a number of the summary, NaN where it has none."""
     return math.nan if value is None else float(value)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from neurosim.counts import MEMORY_ACCESS_COUNTS
-from neurosim.reports.results import Results
+from neurosim.reports.results import Results, number_of
 from neurosim.reports.transports import transport_count, transport_energy_pj
 
 
@@ -17,14 +17,16 @@ def comparison_table(history: pd.DataFrame, costs: pd.DataFrame, summary: Mappin
     """Return one row per rule: what it learned and what it cost.
 
     Accuracies are percent, means over seeds after each seed's last epoch; ``test_accuracy_sd_percent`` is the sample
-    standard deviation over seeds (NaN for one). ``published_`` columns are there where the recipe is a known one.
-    Costs are those of the run's chip and delivery: counts and joules per sample (a step's over its samples),
-    ``seconds_per_epoch`` of the simulated training, joules and seconds until the target accuracy (NaN: never
-    reached). ``border_`` is what crosses from chip to chip, out of all bit-hops and all energy: 0 on one chip, NaN in
-    runs that did not tell it apart. Columns with ``error_`` are the error phase alone, without static power; they
-    contain the transport of new weights of a mirrored rule, which ``transport_`` shows apart.
+    standard deviation over seeds (NaN for one). Costs are those of the run's chip and delivery: counts and joules per
+    sample (a step's over its samples), ``seconds_per_epoch`` of the simulated training, joules and seconds until the
+    target accuracy (NaN: never reached). ``border_`` is what crosses from chip to chip, out of all bit-hops and all
+    energy: 0 on one chip, NaN in runs that did not tell it apart. Columns with ``error_`` are the error phase alone,
+    without static power; they contain the transport of new weights of a mirrored rule, which ``transport_`` shows
+    apart.
     ``values_needed_per_neuron`` lists, by hidden layer, the values that one neuron needs for its error of one sample.
     ``waiting_messages_most`` is the most messages that waited in the network at once.
+    Where some rule's recipe is one with published results, ``published_`` columns hold them: accuracies in percent, the
+    epochs after which they were reached, their source, and whether they were confirmed there.
 
     Raises:
         RunError: the tables lack what is needed, or are damaged.
@@ -91,12 +93,16 @@ def _accuracy(results: Results, rule: str) -> dict[str, Any]:
 
 
 def _published(results: Results, rule: str) -> dict[str, Any]:
-    """What was published of this rule under the same recipe, where anything was."""
-    found = results.published
-    if not found:
+    if not results.published:
         return {}
-    mine = found.get(rule, {})
-    return {f"published_{name}": mine.get(name) for name in ("test_accuracy_percent", "epochs", "source")}
+    found = results.published.get(rule, {})
+    return {
+        "published_test_accuracy_percent": number_of(found.get("test_accuracy_percent")),
+        "published_train_accuracy_percent": number_of(found.get("train_accuracy_percent")),
+        "published_epochs": number_of(found.get("epochs")),
+        "published_source": found.get("source", ""),
+        "published_confirmed": found.get("confirmed", ""),
+    }
 
 
 def _whole_step(results: Results, rule: str) -> dict[str, float]:

@@ -90,7 +90,7 @@ def caption(history: pd.DataFrame, costs: pd.DataFrame, summary: Mapping[str, An
         "target are of the whole training until then.",
         *_borders(results),
         *_spread(table),
-        *_published(results),
+        *_published(results, table),
         "Energy holds static power except in the error phase by itself; what is not described is not in it.",
         *_mirrors(results, table),
         *_target(results),
@@ -144,6 +144,24 @@ def _spread(table: pd.DataFrame) -> list[str]:
     return [f"Accuracy after {_epochs(epochs)}: mean of {seeds} seeds ± their sample standard deviation."]
 
 
+def _published(results: Results, table: pd.DataFrame) -> list[str]:
+    """Say of each source whose results these are, and how far it trained."""
+    by_source: dict[str, list[str]] = {}
+    for rule, found in results.published.items():
+        by_source.setdefault(str(found["source"]), []).append(rule)
+    lines = []
+    for source, rules in by_source.items():
+        found = results.published[rules[0]]
+        ours, theirs = int(table["epochs"].max()), int(found["epochs"])
+        here = "as here" if ours == theirs else f"{_epochs(ours)} here"
+        remembered = "" if found["confirmed"] else ", remembered and not confirmed"
+        lines.append(
+            f"Published accuracy of this recipe ({', '.join(rules)}), after {_epochs(theirs)}, {here}{remembered}: "
+            f"{source}."
+        )
+    return lines
+
+
 def _epochs(count: int) -> str:
     return f"{count} epoch{'' if count == 1 else 's'}"
 
@@ -173,15 +191,6 @@ def _target(results: Results) -> list[str]:
         f"To {_percent(goal)}: until the mean over seeds of the test accuracy is first that high; not reached: not in "
         f"{epochs}."
     ]
-
-
-def _published(results: Results) -> list[str]:
-    """Where published figures are from, and how long was trained for them and here."""
-    epochs = _epochs(int(results.history["epoch"].max()))
-    told: dict[str, list[str]] = {}
-    for rule, row in results.published.items():
-        told.setdefault(f"{row['source']}, after {_epochs(int(row['epochs']))}", []).append(rule)
-    return [f"Published: {', '.join(rules)}: {source}; ours after {epochs}." for source, rules in told.items()]
 
 
 def _percent(share: float) -> str:
@@ -345,6 +354,7 @@ _LOSS: tuple[Column, ...] = (
 )
 """What stands for the accuracy where there are no classes."""
 _PUBLISHED: tuple[Column, ...] = (("published\ntest %", lambda row: _fixed(row["published_test_accuracy_percent"])),)
+"""What others reached with the same recipe, where that is known."""
 _BORDERS: tuple[Column, ...] = (
     ("border\nbit-hops", _shown("border_bit_hops_per_sample", "")),
     ("border\nenergy", _shown("border_joules_per_sample", "joules")),
