@@ -1,6 +1,7 @@
 """Why anyone should believe the numbers: every claim is run, against references whose data lie in the tree.
 
-    python benchmarks/validate.py             the full run; writes docs/validation.md and its figures (about 6 minutes)
+    python benchmarks/validate.py             the full run; writes docs/validation.md and its figures (hours: it trains)
+    python benchmarks/validate.py --brief learning    the same with only the quick part of a section (5 minutes)
     python benchmarks/validate.py --quick     what takes seconds: writes nothing, fails where an error has grown
     python benchmarks/validate.py --only network,counts
 
@@ -32,18 +33,16 @@ FIGURES = TREE / "docs" / "validation"
 def main() -> None:
     """Run the sections that were asked for, print them, and after a full run write the page."""
     arguments = _arguments()
-    chosen = arguments.only.split(",") if arguments.only else list(SECTIONS)
-    unknown = set(chosen) - set(SECTIONS)
-    if unknown:
-        sys.exit(f"--only {','.join(sorted(unknown))}: sections are {', '.join(SECTIONS)}")
+    brief = _sections(arguments.brief, "--brief")
+    chosen = _sections(arguments.only, "--only") or list(SECTIONS)
     sections: dict[str, Section] = {}
     for name in chosen:
         started = time.perf_counter()
-        sections[name] = importlib.import_module(f"validation.{name}").validate(arguments.quick)
+        sections[name] = importlib.import_module(f"validation.{name}").validate(arguments.quick or name in brief)
         _print(sections[name], time.perf_counter() - started)
     failed = [(name, row) for name, section in sections.items() for row in section.rows if not row.passes]
     if not arguments.quick and not arguments.only:
-        write_page(sections)
+        write_page(sections, brief)
     for name, row in failed:
         print(f"FAILED: {name}: {row.what}: {shown_error(row)}, and at most {shown_limit(row)} passes")
     compared = sum(row.limit is not None for section in sections.values() for row in section.rows)
@@ -51,10 +50,19 @@ def main() -> None:
     sys.exit(1 if failed or not compared else 0)
 
 
+def _sections(names: str, option: str) -> list[str]:
+    chosen = names.split(",") if names else []
+    unknown = set(chosen) - set(SECTIONS)
+    if unknown:
+        sys.exit(f"{option} {','.join(sorted(unknown))}: sections are {', '.join(SECTIONS)}")
+    return chosen
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="only what takes seconds; write nothing")
     parser.add_argument("--only", default="", metavar="NAMES", help="sections, joined by commas; write nothing")
+    parser.add_argument("--brief", default="", metavar="NAMES", help="sections of which only the quick part is run")
     return parser.parse_args()
 
 
@@ -65,13 +73,16 @@ def _print(section: Section, seconds: float) -> None:
         print(f"{mark} {row.what}: {row.ours:.6g} against {row.reference:.6g}: {shown_error(row)} ({shown_limit(row)})")
 
 
-def write_page(sections: dict[str, Section]) -> None:
+def write_page(sections: dict[str, Section], brief: list[str]) -> None:
     """Write docs/validation.md and its figures."""
     from neurosim.runs import collect_versions, write_text
 
     told = collect_versions()
     versions = ", ".join(f"{name} {told[name]}" for name in ("neurosim", "python", "numpy", "numba", "simpy"))
     head = text_of("head").format(date=time.strftime("%d %B %Y").lstrip("0"), versions=versions)
+    if brief:
+        left_out = ", ".join(sections[name].title for name in brief)
+        head += f"\nOf these sections only the quick part was run, and what a full run adds is not shown: {left_out}.\n"
     FIGURES.mkdir(exist_ok=True)
     for section in sections.values():
         for name, (_, figure) in section.figures.items():

@@ -56,7 +56,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """What a topic's ``validate(quick)`` returns. ``figures`` by file name are drawn in a full run only."""
+    """What a topic's ``validate(quick)`` returns. ``figures`` go by file name."""
 
     title: str
     text: str
