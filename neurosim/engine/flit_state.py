@@ -5,27 +5,29 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from neurosim.engine.flit_tables import FlitGrid, check_messages, check_router, empty_clock, empty_workspace
 from neurosim.engine.network_state import Messages, Sets, Targets, aligned, chain
+from neurosim.engine.task_network import TaskNetwork
 from neurosim.errors import SimulationError
 from neurosim.kernels import network_flit
 from neurosim.kernels import network_flit_layout as flit_layout
 from neurosim.kernels import network_layout as layout
-from neurosim.kernels.network_flit_layout import FLIT_DTYPES
-from neurosim.kernels.network_layout import Integers, Records
+from neurosim.kernels.network_flit_layout import FLIT_DTYPES, FlitWorkspace
+from neurosim.kernels.network_layout import Integers
 
 FIRST_ROWS = 1024
 
 
-class FlitState:
+class FlitState(TaskNetwork):
     """A flit-level network in motion; `send`, `run` and the facts are those of `NetworkState`.
 
     A link holds one flit for ceil(flit_bits / link_bits) cycles. A hop of ``hop_cycles`` is the routing delay, three
     cycles of the router and the rest on the link, where credits take as long; ``port_cycles`` is the link to a core.
     There is no log of crossings.
     """
+
+    _workspace: FlitWorkspace
 
     def __init__(
         self, mesh: FlitGrid, messages: Messages, *, sets: Sets, targets: Targets, slots: int, log_rows: int = 0
@@ -41,34 +43,6 @@ class FlitState:
             clock=self._clock, deliveries=np.zeros(log_rows, dtype=layout.DELIVERY)
         )
         self._grow()
-
-    @property
-    def remaining(self) -> NDArray[np.int32]:
-        """Inputs that the tasks still wait for; a writable view [slots, tasks]."""
-        return self._workspace.tasks["remaining"]
-
-    @property
-    def ready(self) -> Integers:
-        """Cycle of the last input so far; a writable view [slots, tasks]."""
-        return self._workspace.tasks["ready"]
-
-    @property
-    def cause(self) -> NDArray[np.int32]:
-        """What the last input so far was, a message or what the caller wrote; a writable view [slots, tasks]."""
-        return self._workspace.tasks["cause"]
-
-    def start_slot(self, slot: int, microbatch_class: int, remaining: Integers) -> None:
-        """Give ``slot`` to a microbatch of a class whose tasks wait for ``remaining`` [tasks] inputs each.
-
-        Raises SimulationError if messages of the microbatch before are still on their way.
-        """
-        due = self.undelivered(slot)
-        if due:
-            raise SimulationError(f"slot {slot}: {due} deliveries are due; give it away when there are none")
-        self._workspace.slots[slot]["class"] = microbatch_class
-        self.remaining[slot] = remaining
-        self.ready[slot] = 0
-        self.cause[slot] = -1
 
     def send(self, slot: int, first: int, last: int, time: int) -> None:
         """Enter messages ``first`` to ``last - 1`` of a slot, all of one injection link, at cycle ``time``.
@@ -98,36 +72,10 @@ class FlitState:
         before = workspace.messages["deliveries_before"]
         np.add.at(workspace.slots["undelivered"], slot, before[last] - before[first])
 
-    def run(self, bound: int) -> list[tuple[int, int, int]]:
-        """Let all cycles before ``bound`` pass and return (slot, task, ready cycle) of each task made ready.
-
-        A task made ready lowers the bound to its ready cycle plus its duration: before that it can cause nothing.
-        """
-        status = network_flit.run(self._table, bound)
-        completions = self._take_completions()
-        while status == layout.ROOM_NEEDED:
-            self._grow()
-            status = network_flit.run(self._table, self._clock.item(layout.BOUND))
-            completions += self._take_completions()
-        if status == layout.TIME_EXCEEDED:
-            raise SimulationError(f"the network passed cycle {layout.TIME_LIMIT}: simulate fewer or shorter steps")
-        if status == layout.BAD_RANGE:
-            raise SimulationError("messages sent together must share their injection link")
-        if status == flit_layout.STALLED:
-            raise SimulationError(
-                f"no flit has moved for {flit_layout.STALL_CYCLES} cycles at cycle {self._clock.item(layout.NOW)}; "
-                "please report this"
-            )
-        return completions
-
     def next_event_time(self) -> int:
         """Return the next cycle in which something may happen, or ``network_layout.NEVER``."""
         self.run(-1)
         return self._clock.item(layout.NEXT_EVENT)
-
-    def undelivered(self, slot: int) -> int:
-        """Return how many deliveries of messages sent by ``slot`` are still due."""
-        return int(self._workspace.slots[slot]["undelivered"])
 
     def snapshot(self, since: int, relative: Integers) -> bytes:
         """Return a state that equals no other: whose turn it is at every arbiter hardly ever comes back."""
@@ -138,16 +86,6 @@ class FlitState:
         large = ("packets", "transfers", "ranges", "counters", "landings", "credits", "routings", "flits", "member")
         empty = {name: getattr(self._workspace, name)[:0].copy() for name in large}
         self._replace(messages=self._workspace.messages[-1:].copy(), **empty)
-
-    def group_facts(self) -> dict[str, Integers]:
-        """Return, per group, messages, deliveries, latency_{sum,max}_cycles, flit_hops and flit_routers; [groups]."""
-        return {name: self._workspace.groups[name].copy() for name in layout.GROUP_FACTS}
-
-    def link_facts(self) -> dict[str, Integers]:
-        """Return, per link, busy_cycles, flits and messages (packets); int64 [links]."""
-        links = self._workspace.links
-        names = {"busy_cycles": "busy", "flits": "flits", "messages": "messages"}
-        return {name: links[field].astype(np.int64) for name, field in names.items()}
 
     @property
     def flits_in_network(self) -> int:
@@ -166,32 +104,19 @@ class FlitState:
         return self._clock.item(flit_layout.EJECTED_FLITS)
 
     @property
-    def crossings_total(self) -> int:
-        """Links crossed by packets so far."""
-        return int(self._workspace.links["messages"].sum(dtype=np.int64))
-
-    @property
-    def last_delivery(self) -> int:
-        """Cycle of the last delivery known so far."""
-        return self._clock.item(layout.LAST_DELIVERY)
-
-    @property
     def waiting_most(self) -> int:
         """Most deliveries that were due at once, of messages not yet injected, too."""
         return self._clock.item(layout.WAITING_MOST)
 
-    @property
-    def deliveries(self) -> Records:
-        """The log of deliveries, [up to log_rows]."""
-        return self._workspace.deliveries[: self._clock.item(layout.DELIVERIES_LOGGED)]
-
-    def _take_completions(self) -> list[tuple[int, int, int]]:
-        count = self._clock.item(layout.COMPLETIONS)
-        if not count:
-            return []
-        self._clock[layout.COMPLETIONS] = 0
-        taken: list[tuple[int, int, int]] = self._workspace.completions[:count].tolist()
-        return taken
+    def _advance(self, bound: int) -> int:
+        """Let all cycles before ``bound`` pass."""
+        status = int(network_flit.run(self._table, bound))
+        if status == flit_layout.STALLED:
+            raise SimulationError(
+                f"no flit has moved for {flit_layout.STALL_CYCLES} cycles at cycle {self._clock.item(layout.NOW)}; "
+                "please report this"
+            )
+        return status
 
     def _replace(self, **arrays: Any) -> None:
         """Put grown arrays in the place of old ones, and tell the kernel where they are."""

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from neurosim.engine.task_network import TaskNetwork
 from neurosim.errors import SimulationError
 from neurosim.kernels import network_event, network_queue
 from neurosim.kernels import network_layout as layout
@@ -82,7 +83,7 @@ class Targets:
     durations_by_class: Integers
 
 
-class NetworkState:
+class NetworkState(TaskNetwork):
     """A network in motion.
 
     ``slots`` microbatches are in flight at once, each in a slot; `start_slot` gives a slot to a microbatch. `send`
@@ -93,6 +94,8 @@ class NetworkState:
     With ``log_rows`` up to so many rows are kept of ``deliveries`` (slot, message, core, entered, delivered) and of
     ``crossings`` (link, slot, message, granted, released), in the order of their grants.
     """
+
+    _workspace: Workspace
 
     def __init__(
         self, grid: Grid, messages: Messages, *, sets: Sets, targets: Targets, slots: int, log_rows: int = 0
@@ -137,34 +140,6 @@ class NetworkState:
         self._margin = 64 * (2 * grid.cores_per_router + 6)
         self._grow()
 
-    @property
-    def remaining(self) -> NDArray[np.int32]:
-        """Inputs that the tasks still wait for; a writable view [slots, tasks]."""
-        return self._workspace.tasks["remaining"]
-
-    @property
-    def ready(self) -> Integers:
-        """Cycle of the last input so far; a writable view [slots, tasks]."""
-        return self._workspace.tasks["ready"]
-
-    @property
-    def cause(self) -> NDArray[np.int32]:
-        """What the last input so far was, a message or what the caller wrote; a writable view [slots, tasks]."""
-        return self._workspace.tasks["cause"]
-
-    def start_slot(self, slot: int, microbatch_class: int, remaining: Integers) -> None:
-        """Give ``slot`` to a microbatch of a class whose tasks wait for ``remaining`` [tasks] inputs each.
-
-        Raises SimulationError if messages of the microbatch before are still on their way.
-        """
-        due = self.undelivered(slot)
-        if due:
-            raise SimulationError(f"slot {slot}: {due} deliveries are due; give it away when there are none")
-        self._workspace.slots[slot]["class"] = microbatch_class
-        self.remaining[slot] = remaining
-        self.ready[slot] = 0
-        self.cause[slot] = -1
-
     def send(self, slot: int, first: int, last: int, time: int) -> None:
         """Enter messages ``first`` to ``last - 1`` of a slot, all of one injection link, at cycle ``time``.
 
@@ -183,35 +158,15 @@ class NetworkState:
         workspace.sends[self._sent] = (slot, first, last, time)
         self._sent += 1
 
-    def run(self, bound: int) -> list[tuple[int, int, int]]:
-        """Process all events before cycle ``bound`` and return (slot, task, ready cycle) of each task made ready.
-
-        A task made ready lowers the bound to its ready cycle plus its duration: before that it can cause nothing.
-        """
-        if self._sent:
-            self._make_room_for_sends()
-        status = network_event.run(self._table, self._sent, bound)
-        self._sent = 0
-        completions = self._take_completions()
-        while status == layout.ROOM_NEEDED:
-            self._grow()
-            status = network_event.run(self._table, 0, self._clock.item(layout.BOUND))
-            completions += self._take_completions()
-        if status == layout.TIME_EXCEEDED:
-            raise SimulationError(f"the network passed cycle {layout.TIME_LIMIT}: simulate fewer or shorter steps")
-        if status == layout.BAD_RANGE:
-            raise SimulationError("messages sent together must share their injection link")
-        return completions
-
     def next_event_time(self) -> int:
         """Return the cycle of the earliest event, or ``network_layout.NEVER``."""
         self._enter()
         return self._clock.item(layout.NEXT_EVENT)
 
     def undelivered(self, slot: int) -> int:
-        """Return how many deliveries of messages sent by ``slot`` are still due."""
+        """Return how many deliveries of messages sent by ``slot`` are still due, those just sent among them."""
         self._enter()
-        return int(self._workspace.slots[slot]["undelivered"])
+        return super().undelivered(slot)
 
     def snapshot(self, since: int, relative: Integers) -> bytes:
         """Return the state of all links relative to cycle ``since``, with ``relative`` [slots] in place of the slots.
@@ -233,53 +188,27 @@ class NetworkState:
         empty = {name: getattr(self._workspace, name)[:0].copy() for name in large}
         self._replace(messages=self._workspace.messages[-1:].copy(), **empty)
 
-    def group_facts(self) -> dict[str, Integers]:
-        """Return, per group, messages, deliveries, latency_{sum,max}_cycles, flit_hops and flit_routers; [groups]."""
-        return {name: self._workspace.groups[name].copy() for name in layout.GROUP_FACTS}
-
-    def link_facts(self) -> dict[str, Integers]:
-        """Return, per link, busy_cycles, flits and messages (grants); int64 [links]."""
-        links = self._workspace.links
-        names = {"busy_cycles": "busy", "flits": "flits", "messages": "messages"}
-        return {name: links[field].astype(np.int64) for name, field in names.items()}
-
-    @property
-    def crossings_total(self) -> int:
-        """Links granted so far."""
-        return int(self._workspace.links["messages"].sum(dtype=np.int64))
-
-    @property
-    def last_delivery(self) -> int:
-        """Cycle of the last delivery known so far."""
-        return self._clock.item(layout.LAST_DELIVERY)
-
     @property
     def waiting_most(self) -> int:
         """Most messages (branches of multicasts) in the network at once, those not yet injected included."""
         return self._clock.item(layout.WAITING_MOST)
 
     @property
-    def deliveries(self) -> Records:
-        """The log of deliveries, [up to log_rows]."""
-        return self._workspace.deliveries[: self._clock.item(layout.DELIVERIES_LOGGED)]
-
-    @property
     def crossings(self) -> Records:
         """The log of crossings, [up to log_rows]."""
         return self._workspace.crossings[: self._clock.item(layout.CROSSINGS_LOGGED)]
+
+    def _advance(self, bound: int) -> int:
+        """Let the kernel take what was sent, and process all events before ``bound``."""
+        if self._sent:
+            self._make_room_for_sends()
+        sent, self._sent = self._sent, 0
+        return int(network_event.run(self._table, sent, bound))
 
     def _enter(self) -> None:
         """Queue what was sent, without letting time pass."""
         if self._sent:
             self.run(-1)
-
-    def _take_completions(self) -> list[tuple[int, int, int]]:
-        count = self._clock.item(layout.COMPLETIONS)
-        if not count:
-            return []
-        self._clock[layout.COMPLETIONS] = 0
-        taken: list[tuple[int, int, int]] = self._workspace.completions[:count].tolist()
-        return taken
 
     def _replace(self, **arrays: Any) -> None:
         """Put grown arrays in the place of old ones, and tell the kernel where they are."""

@@ -138,41 +138,7 @@ def _take_injected(w: Workspace, link: int, time: int) -> int:
 
 
 @inlined_kernel
-def _deliver(w: Workspace, link: int, record: int, released: int, bound: int) -> int:
-    """Count a delivery, take it off its tasks' remaining inputs, list what is complete and return the lowered bound."""
-    here = w.links[link]
-    moved = w.pool[record]
-    clock = w.clock
-    delivered = released + clock[PORT_CYCLES]
-    port = link - here["first_link"] - clock[CORES_PER_ROUTER] - 5
-    core = (here["y"] * clock[COLUMNS] + here["x"]) * clock[CORES_PER_ROUTER] + port
-    group = w.groups[moved["group"]]
-    group["deliveries"] += 1
-    group["latency_sum_cycles"] += delivered - moved["entered"]
-    group["latency_max_cycles"] = max(group["latency_max_cycles"], delivered - moved["entered"])
-    slot = moved["slot"]
-    w.slots[slot]["undelivered"] -= 1
-    clock[LAST_DELIVERY] = max(clock[LAST_DELIVERY], delivered)
-    if clock[DELIVERIES_LOGGED] < w.deliveries.size:
-        logged = w.deliveries[clock[DELIVERIES_LOGGED]]
-        clock[DELIVERIES_LOGGED] += 1
-        logged["slot"] = slot
-        logged["message"] = moved["message"]
-        logged["core"] = core
-        logged["entered"] = moved["entered"]
-        logged["delivered"] = delivered
-    row = moved["group"] * ((w.target_start.size - 1) // w.groups.size) + core
-    for target in range(w.target_start[row], w.target_start[row + 1]):
-        into = slot + w.targets[target, 1]
-        if into >= w.slots.size:
-            into -= w.slots.size
-        bound = arrive(w, into, w.targets[target, 0], delivered, moved["message"], bound)
-    free_record(w, record)
-    return bound
-
-
-@inlined_kernel
-def arrive(w: Any, slot: int, task: int, delivered: int, message: int, bound: int) -> int:
+def _arrive(w: Any, slot: int, task: int, delivered: int, message: int, bound: int) -> int:
     """Take one input off what a task waits for; the last one makes it a completion."""
     waiting = w.tasks[slot, task]
     waiting["remaining"] -= 1
@@ -187,6 +153,54 @@ def arrive(w: Any, slot: int, task: int, delivered: int, message: int, bound: in
     complete["task"] = task
     complete["ready"] = waiting["ready"]
     return int(min(bound, waiting["ready"] + w.durations[w.slots[slot]["class"], task]))
+
+
+@inlined_kernel
+def core_behind(w: Any, link: int) -> int:
+    """Return the core that an ejection link leads to; of either level."""
+    here = w.links[link]
+    port = link - here["first_link"] - w.clock[CORES_PER_ROUTER] - 5
+    return int((here["y"] * w.clock[COLUMNS] + here["x"]) * w.clock[CORES_PER_ROUTER] + port)
+
+
+@inlined_kernel
+def complete_message(w: Any, carried: Any, core: int, delivered: int, bound: int) -> int:
+    """Count a delivery, take it off its tasks' remaining inputs, list what is complete and return the lowered bound.
+
+    ``carried`` is a record of either level with the slot, message, group and time of entry of what has arrived.
+    """
+    clock = w.clock
+    slot, message = carried["slot"], carried["message"]
+    group = w.groups[carried["group"]]
+    latency = delivered - carried["entered"]
+    group["deliveries"] += 1
+    group["latency_sum_cycles"] += latency
+    group["latency_max_cycles"] = max(group["latency_max_cycles"], latency)
+    w.slots[slot]["undelivered"] -= 1
+    clock[LAST_DELIVERY] = max(clock[LAST_DELIVERY], delivered)
+    if clock[DELIVERIES_LOGGED] < w.deliveries.size:
+        logged = w.deliveries[clock[DELIVERIES_LOGGED]]
+        clock[DELIVERIES_LOGGED] += 1
+        logged["slot"] = slot
+        logged["message"] = message
+        logged["core"] = core
+        logged["entered"] = carried["entered"]
+        logged["delivered"] = delivered
+    row = carried["group"] * ((w.target_start.size - 1) // w.groups.size) + core
+    for target in range(w.target_start[row], w.target_start[row + 1]):
+        into = slot + w.targets[target, 1]
+        if into >= w.slots.size:
+            into -= w.slots.size
+        bound = _arrive(w, into, w.targets[target, 0], delivered, message, bound)
+    return bound
+
+
+@inlined_kernel
+def _deliver(w: Workspace, link: int, record: int, released: int, bound: int) -> int:
+    """Deliver a message and free its record; return the lowered bound."""
+    bound = complete_message(w, w.pool[record], core_behind(w, link), released + w.clock[PORT_CYCLES], bound)
+    free_record(w, record)
+    return bound
 
 
 @inlined_kernel

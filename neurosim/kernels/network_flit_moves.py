@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from neurosim.kernels.network_event import arrive, directions
+from neurosim.kernels.network_event import complete_message, core_behind, directions
 from neurosim.kernels.network_flit_layout import (
     BRANCHES,
     BUFFER,
@@ -28,9 +28,7 @@ from neurosim.kernels.network_flit_layout import (
 from neurosim.kernels.network_layout import (
     COLUMNS,
     CORES_PER_ROUTER,
-    DELIVERIES_LOGGED,
     EJECTION,
-    LAST_DELIVERY,
     WAITING,
     inlined_kernel,
 )
@@ -260,10 +258,8 @@ def _free_packet(w: FlitWorkspace, packet: int, count: int) -> None:
 @inlined_kernel
 def _deliver(w: FlitWorkspace, link: int, packet: int, delivered: int, bound: int) -> int:
     """Count a packet's delivery; the last one of its message to a core is an input of that core's tasks."""
-    here, clock = w.links[link], w.clock
+    core = core_behind(w, link)
     transfer = w.transfers[w.packets[packet]["transfer"]]
-    port = link - here["first_link"] - clock[CORES_PER_ROUTER] - 5
-    core = (here["y"] * clock[COLUMNS] + here["x"]) * clock[CORES_PER_ROUTER] + port
     count = 1 if transfer["target"] >= 0 else w.places[-1 - transfer["target"], w.places.shape[1] - 1] + 1
     complete = True
     if transfer["packets"] > 1:
@@ -271,36 +267,7 @@ def _deliver(w: FlitWorkspace, link: int, packet: int, delivered: int, bound: in
         w.counters[transfer["first_counter"] + place] += 1
         complete = w.counters[transfer["first_counter"] + place] == transfer["packets"]
     if complete:
-        bound = _complete(w, w.packets[packet]["transfer"], core, delivered, bound)
+        w.clock[WAITING] -= 1
+        bound = complete_message(w, transfer, core, delivered, bound)
     _free_packet(w, packet, count)
-    return bound
-
-
-@inlined_kernel
-def _complete(w: FlitWorkspace, number: int, core: int, delivered: int, bound: int) -> int:
-    """Record that a message has reached a core, and take it off what that core's tasks wait for."""
-    clock, transfer = w.clock, w.transfers[number]
-    slot, message = transfer["slot"], transfer["message"]
-    group = w.groups[transfer["group"]]
-    latency = delivered - transfer["entered"]
-    group["deliveries"] += 1
-    group["latency_sum_cycles"] += latency
-    group["latency_max_cycles"] = max(group["latency_max_cycles"], latency)
-    w.slots[slot]["undelivered"] -= 1
-    clock[WAITING] -= 1
-    clock[LAST_DELIVERY] = max(clock[LAST_DELIVERY], delivered)
-    if clock[DELIVERIES_LOGGED] < w.deliveries.size:
-        logged = w.deliveries[clock[DELIVERIES_LOGGED]]
-        clock[DELIVERIES_LOGGED] += 1
-        logged["slot"] = slot
-        logged["message"] = message
-        logged["core"] = core
-        logged["entered"] = transfer["entered"]
-        logged["delivered"] = delivered
-    row = transfer["group"] * ((w.target_start.size - 1) // w.groups.size) + core
-    for target in range(w.target_start[row], w.target_start[row + 1]):
-        into = slot + w.targets[target, 1]
-        if into >= w.slots.size:
-            into -= w.slots.size
-        bound = arrive(w, into, w.targets[target, 0], delivered, message, bound)
     return bound
