@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import pandas as pd
 import pytest
@@ -94,6 +95,35 @@ def test_points_that_did_not_fit_are_counted_under_the_figure():
     assert set(found.failures["status"]) == {"does not fit"}
     notes = draw_sweep_figure("energy", found.results).legends[0].get_title().get_text()
     assert f"Not drawn: {len(found.failures)} points, does not fit." in notes.replace("\n", " ")
+
+
+def test_a_line_has_a_gap_where_a_point_was_lost_and_the_von_neumann_line_has_none():
+    counts = [1, 4, 16, 64, 256]
+    found = result_of(
+        chip="mesh64", network="784-60-60-10", rules=["dfa"], cores=counts, weak=True, fidelity="analytic",
+        recipe={"batch_size": 100},
+    )  # fmt: skip
+    lost = found.failures.query("machine == 'chip'")["cores"].tolist()
+    assert lost == [4, 16, 64]
+    lines = draw_sweep_figure("makespan", found.results).axes[0].get_lines()
+    marked = next(line for line in lines if line.get_marker() not in ("o", "None"))
+    heights = dict(zip(marked.get_xdata(), marked.get_ydata(), strict=True))
+    assert sorted(heights) == counts
+    assert [x for x in sorted(heights) if math.isnan(heights[x])] == lost
+    across = [line for line in lines if line.get_marker() == "None" and len(line.get_xdata()) == 5]
+    assert [sorted(line.get_xdata()) for line in across] == [counts] * 2
+
+
+def test_there_is_no_efficiency_where_something_else_changes_with_the_cores():
+    table = result_of(cores=[1, 4], set={"chip.noc.flit_bits": [32, 64]}, zip=True).table
+    assert "efficiency" not in table
+    assert table["speedup"].notna().any()
+
+
+@pytest.mark.parametrize(("case", "what"), [("cores", "Makespan"), ("closed forms", "Lower bound of the makespan")])
+def test_a_bound_is_called_one(case, what):
+    figure = draw_sweep_figure("makespan", result_of(**CASES[case]).results)
+    assert figure.get_suptitle().startswith(f"{what} of a step against cores")
 
 
 def test_a_pareto_front_is_what_no_point_beats_in_both():

@@ -7,7 +7,7 @@ from functools import reduce
 
 from neurosim.analytic.bound import Bound, bound_run
 from neurosim.analytic.counts import count_step
-from neurosim.analytic.effort import Effort, predict_effort
+from neurosim.analytic.effort import LONG_SECONDS, Effort, predict_effort
 from neurosim.analytic.flows import flows
 from neurosim.analytic.new_weights import count_new_weights
 from neurosim.networks import Network
@@ -18,7 +18,7 @@ from neurosim.schedules import check_countable, microbatch_times
 from neurosim.schedules.layout import Layout
 from neurosim.trace import CountTable
 
-__all__ = ["Analysis", "Bound", "Effort", "analyse", "bound_run", "count_step", "predict_effort"]
+__all__ = ["LONG_SECONDS", "Analysis", "Bound", "Effort", "analyse", "bound_run", "count_step", "predict_effort"]
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,9 @@ MESSAGE_SECONDS = 1.0e-6
 CROSSING_SECONDS = 0.05e-6
 """Fitted to runs of 4 thousand to 200 million crossings; which, when and on what stands in benchmarks/README.md."""
 
+LONG_SECONDS = 60.0
+"""Simulations that are predicted to take longer are announced before they begin."""
+
 
 @dataclass(frozen=True)
 class Effort:

@@ -49,7 +49,7 @@ def show_cost(
     from neurosim.cli.exports import read_exports, write_exports
     from neurosim.cli.output import print_json
     from neurosim.cli.sensitivity import check_together, show_sensitivity
-    from neurosim.cli.waiting import announce_compilation, announce_effort
+    from neurosim.cli.waiting import announce_compilation, effort_announcer
     from neurosim.errors import DescriptionError
     from neurosim.rules import load_rule
     from neurosim.settings import check_rule_names
@@ -93,7 +93,7 @@ def show_cost(
         rule=chosen,
         chip=machine,
         recipe=recipe,
-        before_simulating=announce_effort,
+        before_simulating=effort_announcer(),
         **counted,
     )
     write_exports(costs, files)

@@ -264,6 +264,7 @@ def _announce(planned: Planned) -> None:
 def _print_result(result: SweepResult) -> None:
     from neurosim.cli.output import print_table
     from neurosim.reports.sweep_text import MOST_LINES, sweep_rows
+    from neurosim.sweeps.measure import UNFIT
 
     headings, rows = sweep_rows(result.results)
     print_table(f"{len(rows)} points", headings, rows[:MOST_LINES])
@@ -272,6 +273,8 @@ def _print_result(result: SweepResult) -> None:
     problems = {status: number for status, number in result.statuses.items() if status != "ok"}
     if problems:
         print("not measured: " + ", ".join(f"{number} ({status})" for status, number in problems.items()))
+    if UNFIT in problems and result.sweep.cores and result.sweep.memory != "unlimited":
+        print("--memory unlimited leaves the memories' capacity unchecked; more chips or a smaller network may fit")
     print(f"folder: {result.folder}")
 
 

@@ -21,15 +21,18 @@ def announce_compilation() -> None:
         print("compiling kernels (once)", file=sys.stderr, flush=True)
 
 
-LONG_SECONDS = 60.0
+def effort_announcer() -> Callable[[Effort], None] | None:
+    """Return what announces a simulation's effort; None where nobody sees it, and so need not be predicted."""
+    return announce_effort if sys.stderr.isatty() else None
 
 
 def announce_effort(effort: Effort) -> None:
     """Say before a long simulation how long it may take, and what would not."""
-    if effort.seconds <= LONG_SECONDS or not sys.stderr.isatty():
-        return
+    from neurosim.analytic import LONG_SECONDS
     from neurosim.units import human
 
+    if effort.seconds <= LONG_SECONDS:
+        return
     print(
         f"simulating {'up to ' if effort.repeats else ''}{human(effort.crossings)} link crossings, about "
         f"{_spoken(effort.seconds)}; --fidelity analytic gives the counts and a bound of the time at once",

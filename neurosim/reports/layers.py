@@ -60,6 +60,6 @@ def _panel(ax: Axes, rules: Sequence[str], moved: dict[str, dict[int, float]]) -
     ax.set_yscale("log")
     ax.yaxis.set_major_formatter(EngFormatter())
     ax.yaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     ax.set_xlabel("layer (number)")
     ax.grid(axis="y", color="#dddddd")

@@ -62,7 +62,9 @@ def draw_quantity(results: SweepResults, quantity: Quantity) -> Figure | None:
     y_axis(axes, quantity.unit, from_zero=quantity.percent)
     handles = _handles(results, quantity, looks, panels[:MOST_PANELS])
     foot(figure, handles, columns=6, note=" ".join(_notes(results, quantity, panels)))
-    sweep_title(figure, f"{quantity.what}{_per(results, quantity)} against {results.x_name}", results)
+    bound = quantity.column == "seconds" and results.constant("fidelity") == "analytic"
+    what = f"Lower bound of the {quantity.what.lower()}" if bound else quantity.what
+    sweep_title(figure, f"{what}{_per(results, quantity)} against {results.x_name}", results)
     return figure
 
 
@@ -97,7 +99,7 @@ def positions(results: SweepResults, values: pd.Series) -> pd.Series:
     """Return where values stand on the x axis: numbers themselves, names by their order in the table."""
     if results.numeric:
         return values.astype(float)
-    order = {value: place for place, value in enumerate(dict.fromkeys(results.ran[results.x]))}
+    order = {value: place for place, value in enumerate(results.ticks)}
     return values.map(order)
 
 
@@ -115,18 +117,30 @@ def _shown(rows: pd.DataFrame, quantity: Quantity) -> pd.Series:
 
 
 def _rule_line(ax: Axes, rows: pd.DataFrame, results: SweepResults, quantity: Quantity, look: Look) -> None:
+    """Draw a rule's points, joined where no value of the x axis between them went unmeasured."""
     if rows.empty:
         return
+    lost = positions(results, results.unmeasured(rows))
+    rows = rows[rows[quantity.column] > 0]  # nothing moves on one core: no place for it on a logarithmic axis
     rows = rows.sort_values(results.x, kind="stable") if results.numeric else rows
     x, y = positions(results, rows[results.x]), _shown(rows, quantity)
+    if x.empty:
+        return
     ax.plot(
-        x, y, color=look.colour, linestyle=look.dashes, marker=look.marker, markersize=5, linewidth=1.4,
-        markeredgecolor="white", markeredgewidth=0.5, zorder=3,
+        *_with_gaps(x, y, lost), color=look.colour, linestyle=look.dashes, marker=look.marker, markersize=5,
+        linewidth=1.4, markeredgecolor="white", markeredgewidth=0.5, zorder=3,
     )  # fmt: skip
     same_work = rows["forward_macs"].nunique() == 1
     if quantity.ideal and results.x == "cores" and not quantity.relative and same_work:
         first = float(x.iloc[0])
         ax.plot(x, [y.iloc[0] * first / at for at in x], color=look.colour, linewidth=0.7, alpha=0.55, zorder=1)
+
+
+def _with_gaps(x: pd.Series, y: pd.Series, lost: pd.Series) -> tuple[list[float], list[float]]:
+    """Return a line's places and heights with a gap wherever a point was lost, so that none is read off the line."""
+    points = [*zip(x, y, strict=True), *((at, math.nan) for at in lost)]
+    points.sort(key=lambda point: float(point[0]))
+    return [at for at, _ in points], [height for _, height in points]
 
 
 def _reference_lines(ax: Axes, rows: pd.DataFrame, results: SweepResults, quantity: Quantity, look: Look) -> None:
@@ -144,7 +158,7 @@ def _reference_lines(ax: Axes, rows: pd.DataFrame, results: SweepResults, quanti
 
 def _grown(results: SweepResults, references: pd.DataFrame) -> pd.Series:
     """Return the cores of the chip with which the network of each von Neumann point grew."""
-    chip = results.ran.drop_duplicates("axis.cores").set_index("axis.cores")["cores"]
+    chip = results.on_chip.drop_duplicates("axis.cores").set_index("axis.cores")["cores"]
     return references["axis.cores"].map(chip)
 
 
@@ -196,7 +210,7 @@ def x_axis(ax: Axes, results: SweepResults) -> None:
     """Put the values that were swept on the x axis: logarithmic where they span more than a decade."""
     ax.set_xlabel(results.x_name)
     ax.grid()
-    values = list(dict.fromkeys(results.ran[results.x]))
+    values = list(results.ticks)
     if not results.numeric:
         ax.set_xticks(range(len(values)), [fill(str(value), 14) for value in values])
         return
@@ -265,9 +279,11 @@ def _notes(results: SweepResults, quantity: Quantity, panels: Sequence[Panel]) -
         notes.append(_relative_to(results))
         if results.ran["forward_macs"].nunique() > 1:
             notes.append("Times are for equal work: times the ratio of the MACs of a forward pass.")
-    if results.x == "cores" and results.constant("microbatch") is None:
+    if results.x == "cores" and results.constant("microbatch") is None and not results.varies("microbatch"):
         notes.append("The microbatch is the largest that fits each point: the table has it.")
-    lost = results.table[(results.table["machine"] == "chip") & (results.table["status"] != "ok")]
+    if (results.ran[quantity.column] == 0).any():
+        notes.append("Points of 0 are not drawn.")
+    lost = results.on_chip[results.on_chip["status"] != "ok"]
     if len(lost):
         counts = lost["status"].value_counts()
         notes.append("Not drawn: " + ", ".join(f"{number} points, {status}" for status, number in counts.items()) + ".")

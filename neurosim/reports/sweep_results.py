@@ -50,6 +50,29 @@ class SweepResults:
         """The rules of the sweep, in order."""
         return [str(rule) for rule in dict.fromkeys(self.table["rule"])]
 
+    @cached_property
+    def ticks(self) -> pd.Series:
+        """The different values of the x axis in the order of the table, with those where nothing was measured."""
+        return self.on_chip[self.x].dropna().drop_duplicates()
+
+    def unmeasured(self, rows: pd.DataFrame) -> pd.Series:
+        """Return where on the x axis the series of ``rows``, all of one rule and panel, has points without a result."""
+        lost = self.on_chip[self.on_chip["status"] != OK]
+        for name in ("rule", *self.others):
+            value = rows[name].iloc[0]
+            lost = lost[lost[name].isna() if pd.isna(value) else lost[name] == value]
+        return lost[self.x].dropna()
+
+    @property
+    def on_chip(self) -> pd.DataFrame:
+        """All points on the chip, measured or not."""
+        return self.table[self.table["machine"] == CHIP]
+
+    def varies(self, field: str) -> bool:
+        """Whether an axis of the sweep is this field."""
+        names = [str(name) for name in self.table]
+        return any(name.startswith(_AXIS) and name.rpartition(".")[2] == field for name in names)
+
     @property
     def numeric(self) -> bool:
         """Whether the x axis is one of numbers."""
@@ -72,7 +95,7 @@ class SweepResults:
         return self._varied([name for name in names if name not in apart])
 
     def _varied(self, names: Sequence[str]) -> list[str]:
-        on_chip = self.table[self.table["machine"] == CHIP]
+        on_chip = self.on_chip
         return [name for name in names if name in on_chip and on_chip[name].nunique(dropna=False) > 1]
 
     def panels(self) -> Iterator[Panel]:

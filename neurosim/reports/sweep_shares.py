@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import fill
+
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
@@ -36,7 +38,7 @@ def draw_path_shares(results: SweepResults) -> Figure | None:
             ax.set_xticks(range(len(values)), [f"{v:g}" if results.numeric else str(v) for v in values], rotation=60)
             ax.set_ylim(0, 100)
             if column == 0:
-                ax.set_ylabel(f"{name}\n% of the critical path" if name else "% of the critical path")
+                ax.set_ylabel(f"{fill(name, 26)}\n% of critical path" if name else "% of the critical path")
             if row == len(panels) - 1:
                 ax.set_xlabel(results.x_name)
     handles = [Patch(facecolor=BOUND_COLOURS[p], label=BOUND_WORDS.get(p, p)) for p in PARTS]
@@ -45,7 +47,8 @@ def draw_path_shares(results: SweepResults) -> Figure | None:
         "Serial: what would be left with one neuron on each core, and the input port; more cores do not shorten it. "
         "Network: messages under way, and waiting for tasks elsewhere."
     )
-    note += f" Left out: {left[0]} rules, {left[1]} combinations of other axes." if any(left) else ""
+    told = [f"{n} {what}" for n, what in zip(left, ("rules", "combinations of other axes"), strict=True) if n]
+    note += f" Left out: {', '.join(told)}." if told else ""
     foot(figure, handles, note=note)
     sweep_title(figure, f"What the makespan consists of, against {results.x_name}", results)
     return figure

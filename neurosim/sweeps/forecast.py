@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from neurosim.analytic import Effort, predict_effort
+from neurosim.analytic import LONG_SECONDS, Effort, predict_effort
 from neurosim.errors import NeurosimError
 from neurosim.schedules import MOST_STEPS
 from neurosim.sweeps.measure import place_point
 from neurosim.sweeps.points import Job, Point
-
-LONG_SECONDS = 60.0
-"""As long as ``neurosim cost`` says so before it simulates."""
 
 
 def long_points(jobs: Sequence[Job]) -> list[tuple[Point, Effort]]:

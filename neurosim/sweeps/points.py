@@ -226,8 +226,8 @@ def _share(points: list[Point]) -> list[Point]:
 def _references(sweep: Sweep, points: list[Point]) -> list[Point]:
     """Return every different network, rule and recipe once more, on the von Neumann machine with either reuse.
 
-    It has the widths of the chip.
-    It stands on no axis of the chip; only a network that grows with the cores has a machine for each number of them.
+    It has the widths of the chip and stands on no axis of it; only a network that grows with the cores has a machine
+    for each number of them.
     """
     machine = load_chip(VON_NEUMANN)
     of_chip = {"chips", *(axis.key for axis in sweep.axes if _of_chip(axis.key))}

@@ -55,7 +55,7 @@ def with_speedup(frame: pd.DataFrame, x: str, tied: Sequence[str] = ()) -> pd.Da
     A speed-up is the seconds of the series' first point that ran, the one with the least ``x``, over those of the
     point; ``speedup_from`` is that x. A series has one rule, and one value of every other axis that is not ``tied`` to
     x because they go side by side. Where the network grows with the cores (weak scaling), it is times the ratio of
-    their forward MACs.
+    their forward MACs. There is no efficiency where other axes are tied to the cores: what they change is not theirs.
     """
     frame = frame.assign(speedup=math.nan, speedup_from=math.nan)
     if "seconds" not in frame or x not in frame or not _numeric(frame[x]):
@@ -71,7 +71,7 @@ def with_speedup(frame: pd.DataFrame, x: str, tied: Sequence[str] = ()) -> pd.Da
         work = series["forward_macs"] / first["forward_macs"]
         frame.loc[series.index, "speedup"] = first["seconds"] / series["seconds"] * work
         frame.loc[series.index, "speedup_from"] = first[x]
-    if x == "cores":
+    if x == "cores" and set(tied) <= set(_COUNTED):
         frame["efficiency"] = frame["speedup"] * frame["speedup_from"] / frame["cores"]
     return frame
 
@@ -101,6 +101,7 @@ def _row(point: Point, rows: Mapping[str, Row]) -> Row:
     row: Row = {"id": point.id, "machine": point.machine}
     row |= {f"{AXIS}{name}": _value(value) for name, value in point.coordinates.items()}
     row |= {"network": point.network.name, "rule": point.rule.name, "chip": point.chip.name}
+    row["cores"] = point.chip.cores
     row |= {**learned, **measured}
     if learned and measured["status"] == OK and learned["status"] != OK:
         row |= {"status": learned["status"], "error": learned["error"]}
