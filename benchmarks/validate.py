@@ -4,9 +4,10 @@
     python benchmarks/validate.py --brief learning    the same with only the quick part of a section (5 minutes)
     python benchmarks/validate.py --quick     what takes seconds: writes nothing, fails where an error has grown
     python benchmarks/validate.py --only network,counts
+    python benchmarks/validate.py --keep FOLDER    trainings are kept there, and go on where they stopped
 
-A section is a file in benchmarks/validation/ with a function validate(quick), and a row of SECTIONS. The exit status is
-1 where a value is further from its reference than its limit says.
+A section is a file in benchmarks/validation/ with a function validate(extent), and a row of SECTIONS. The exit status
+is 1 where a value is further from its reference than its limit says.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ import argparse
 import importlib
 import os
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from validation.section import Section, markdown, shown_error, shown_limit, text_of
+from validation.section import Extent, Section, markdown, shown_error, shown_limit, text_of
 
 SECTIONS = ("counts", "network", "von_neumann", "chips", "learning", "claims")
 """Modules of benchmarks/validation, in the order of the page."""
@@ -36,10 +38,12 @@ def main() -> None:
     brief = _sections(arguments.brief, "--brief")
     chosen = _sections(arguments.only, "--only") or list(SECTIONS)
     sections: dict[str, Section] = {}
-    for name in chosen:
-        started = time.perf_counter()
-        sections[name] = importlib.import_module(f"validation.{name}").validate(arguments.quick or name in brief)
-        _print(sections[name], time.perf_counter() - started)
+    with tempfile.TemporaryDirectory() as empty:
+        for name in chosen:
+            started = time.perf_counter()
+            extent = Extent(arguments.quick or name in brief, arguments.keep or Path(empty))
+            sections[name] = importlib.import_module(f"validation.{name}").validate(extent)
+            _print(sections[name], time.perf_counter() - started)
     failed = [(name, row) for name, section in sections.items() for row in section.rows if not row.passes]
     if not arguments.quick and not arguments.only:
         write_page(sections, brief)
@@ -63,6 +67,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="only what takes seconds; write nothing")
     parser.add_argument("--only", default="", metavar="NAMES", help="sections, joined by commas; write nothing")
     parser.add_argument("--brief", default="", metavar="NAMES", help="sections of which only the quick part is run")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="of trainings: go on with those of an earlier run")
     return parser.parse_args()
 
 

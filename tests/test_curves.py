@@ -96,3 +96,17 @@ def test_weights_and_feedback_of_the_published_run_have_its_variance(akrout):
     assert feedback.dense.shape == (10, 500)
     assert feedback.dense.std() == pytest.approx((1 / 510) ** 0.5, rel=0.03)
     assert all(len(values) == 20 for values in (*akrout.PUBLISHED.errors_percent.values(), akrout.PUBLISHED.angle_deg))
+
+
+def test_the_reports_table_trains_as_neurosim_does_and_has_a_baseline(nokland, workplace):
+    table1 = importlib.import_module("table1")
+    found = run(table1, workplace, 2)
+    assert list(dict.fromkeys(found["rule"])) == ["bp", "dfa", "last-layer"]
+    dfa = ns.Rule("dfa", error="output", feedback=ns.Feedback(init="normal"))
+    trained = ns.train("64-800-10", rule=dfa, dataset="digits", epochs=2, **table1.RECIPE).history
+    mine = found[found["rule"] == "dfa"]
+    np.testing.assert_allclose(mine["train_error_percent"], 100 * (1 - trained["train_accuracy"]))
+    np.testing.assert_allclose(mine["test_error_percent"], 100 * (1 - trained["test_accuracy"]))
+    table = pd.read_csv(workplace / "table.csv")
+    assert list(table["part"]) == ["train", "test"] * 3
+    assert table["published_percent"].notna().tolist() == [True] * 4 + [False] * 2

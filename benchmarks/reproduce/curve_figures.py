@@ -61,7 +61,7 @@ def draw_angles(history: pd.DataFrame, rules: Sequence[str], what: str) -> Figur
     columns = [(rule, angle) for rule in rules for angle in ANGLES]
     with settings():
         figure = new_figure(1.0 + 2.5 * len(columns), 1.2 + 1.9 * len(networks))
-        panels = figure.subplots(len(networks), len(columns), sharex=True, sharey=True, squeeze=False)
+        panels = figure.subplots(len(networks), len(columns), sharex="row", sharey=True, squeeze=False)
         for line, network in zip(panels, networks, strict=True):
             for ax, (rule, angle) in zip(line, columns, strict=True):
                 mine = history[(history["network"] == network) & (history["rule"] == rule)]
@@ -74,8 +74,10 @@ def draw_angles(history: pd.DataFrame, rules: Sequence[str], what: str) -> Figur
             line[-1].legend(
                 title="hidden\nlayer", title_fontsize=7, fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5)
             )
-        for ax in panels[-1]:
+        for ax in panels.flat:
             _epoch_axis(ax)
+        for ax in panels[:-1].flat:
+            ax.set_xlabel("")
         figure.suptitle(what, fontsize=10.5)
         figure.draw_without_rendering()
     return figure
@@ -116,6 +118,27 @@ def draw_beside(history: pd.DataFrame, angles: Mapping[str, pd.Series], publishe
         for ax in (left, right):
             _epoch_axis(ax)
             ax.legend(loc="upper right", fontsize=7.5)
+        figure.suptitle(what, fontsize=10.5)
+        figure.draw_without_rendering()
+    return figure
+
+
+def draw_training_errors(history: pd.DataFrame, published: Mapping[str, float], what: str) -> Figure:
+    """Error on the training samples against epochs, mean and band over seeds; dotted: published, in percent by rule."""
+    with settings():
+        figure = new_figure(6.5, 4.2)
+        ax = figure.subplots()
+        for rule, look in rule_looks(dict.fromkeys(history["rule"])).items():
+            _band(ax, history[history["rule"] == rule], "train_error_percent", rule, look.colour)
+            if rule in published:
+                ax.axhline(published[rule], color=look.colour, linestyle=":", linewidth=0.9)
+        ax.set_ylabel("error on the training samples (%)")
+        ax.set_yscale("log")
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, place: f"{value:g}"))
+        ax.minorticks_off()
+        _epoch_axis(ax)
+        ax.legend()
         figure.suptitle(what, fontsize=10.5)
         figure.draw_without_rendering()
     return figure

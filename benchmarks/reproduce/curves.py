@@ -1,7 +1,7 @@
-"""Test error and angles over training, several networks, rules and seeds, taken up again where a run stopped.
+"""Test error and other figures over training: several networks, rules and seeds, taken up again where a run stopped.
 
-What nokland.py and akrout.py share. Every epoch ends with a checkpoint, so the same command goes on where it was
-stopped, and with more epochs too; a run that is complete is only read. A run is <network>_<rule>_<seed>.csv (its
+What table1.py, nokland.py and akrout.py share. Every epoch ends with a checkpoint, so the same command goes on where it
+was stopped, and with more epochs too; a run that is complete is only read. A run is <network>_<rule>_<seed>.csv (its
 history, a row per epoch) and .npz (its checkpoint) in the folder.
 """
 
@@ -28,8 +28,8 @@ from neurosim.recipes import Recipe
 from neurosim.rules import Rule
 from neurosim.training.loop import measure, train_epoch
 
-Angles = Callable[[Memories, Dataset], dict[str, float]]
-"""Returns columns of angles in degrees at the present weights."""
+Measured = Callable[[Memories, Dataset], dict[str, float]]
+"""Returns columns of the history at the present weights, such as angles in degrees."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Curve:
     rule: Rule
     recipe: Recipe
     weights: dict[str, NDArray[np.float64]] = field(default_factory=dict)
-    angles: Angles = measure
+    measured: Measured = measure
 
     @property
     def name(self) -> str:
@@ -60,7 +60,8 @@ class Curve:
 def train_curve(curve: Curve, data: Dataset, folder: Path) -> pd.DataFrame:
     """Train up to the recipe's epochs, on from the checkpoint, and return the history.
 
-    Columns: network, rule, seed, epoch (0 is before training), test_error_percent, host_seconds, and the angles.
+    Columns: network, rule, seed, epoch (0 is before training), test_error_percent, host_seconds, and what the curve
+    measures.
 
     Raises:
         RunError: the checkpoint was made with other settings.
@@ -84,7 +85,7 @@ def train_curve(curve: Curve, data: Dataset, folder: Path) -> pd.DataFrame:
             seconds = time.perf_counter() - began
             error = 100 * (1 - memories.evaluate(data.test_x, data.test_y).accuracy)
             row = {"network": curve.label, "rule": curve.rule.name, "seed": curve.recipe.seed, "epoch": epoch}
-            rows.append({**row, "test_error_percent": error, "host_seconds": seconds, **curve.angles(memories, data)})
+            rows.append({**row, "test_error_percent": error, "host_seconds": seconds, **curve.measured(memories, data)})
             runs.write_csv(history_path, pd.DataFrame(rows))
             save_checkpoint(checkpoint, memories, epoch)
             print(f"{curve.name} epoch {epoch}: test error {error:.2f} %, {seconds:.0f} s", flush=True)

@@ -9,7 +9,7 @@ import neurosim as ns
 from neurosim.networks import Conv, Dense, Flatten, Network, Pool
 from neurosim.pipeline import Costs
 from validation.chip_figures import draw_prediction
-from validation.section import Row, Section, Table, text_of
+from validation.section import Extent, Row, Section, Table, text_of
 
 RENNER = "A. Renner et al., Nat. Commun. 15:9691, 2024, Table 1"
 VLSI = "D. Han et al., VLSI 2019, doi 10.23919/VLSIC.2019.8778006"
@@ -90,12 +90,12 @@ FEEDBACK_NETWORKS = {"4608-512-512-2": "as for tracking", "9216-4096-4096-1000":
 DIRECTION = "not reproduced, no limit: see the text"
 
 
-def validate(quick: bool) -> Section:
+def validate(extent: Extent) -> Section:
     """Predict every measured sample and DF-LNPU's gain from generated feedback; draw the first in a full run."""
     costs = {(each.label, model): predict(each, model) for each in MEASURED for model in each.models}
     rows = [*_sample_rows(costs), *_arithmetic_rows(costs), *_feedback_rows()]
     figures = {}
-    if not quick:
+    if not extent.quick:
         points = [
             (each, model, found.energy_joules * 1e3, found.seconds * 1e3)
             for each in MEASURED

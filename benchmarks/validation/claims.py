@@ -10,7 +10,7 @@ from neurosim.pipeline import Costs, cost_placed
 from neurosim.placement import place_together
 from neurosim.rules import values_needed
 from validation.claim_figures import draw_depth, draw_movement, draw_scaling
-from validation.section import Row, Section, Table, text_of
+from validation.section import Extent, Row, Section, Table, text_of
 
 NETWORKS = ("784-800-10", "784-800-800-10", "784-3x800-10", "784-7x240-10", "cifar10-cnn-small")
 RULES = ("bp", "bp-mirrored", "dfa", "ssdfa")
@@ -75,17 +75,17 @@ def machines() -> list[Machine]:
     ]
 
 
-def validate(quick: bool) -> Section:
+def validate(extent: Extent) -> Section:
     """Count what rules move and compute on several machines; in a full run simulate depth and core counts too."""
-    networks = NETWORKS[1:4] if quick else NETWORKS
-    fidelity = "analytic" if quick else "event"
+    networks = NETWORKS[1:4] if extent.quick else NETWORKS
+    fidelity = "analytic" if extent.quick else "event"
     costs = {
         (network, machine.name): costs_on(network, machine, fidelity=fidelity)
         for network in networks
-        for machine in (machines()[:1] if quick else machines())
+        for machine in (machines()[:1] if extent.quick else machines())
     }
     rows = [*_mac_rows(networks, costs), *_needed_rows(networks, costs)]
-    if quick:
+    if extent.quick:
         return Section("Claims about cost", text_of("claims"), rows)
     ratios = list(_ratios(networks, costs))
     depth, scaling = _depth_times(), _scaling()

@@ -6,14 +6,14 @@ import csv
 from pathlib import Path
 
 import neurosim as ns
-from validation.section import EXACT, Row, Section, text_of
+from validation.section import EXACT, Extent, Row, Section, text_of
 
 GOLDEN = Path(__file__).parents[2] / "tests" / "golden_counts.csv"
 SHIPPED = {"cifar10-cnn-same": "cifar10-cnn"}
 """Names of the file that go by another name in neurosim."""
 
 
-def validate(quick: bool) -> Section:
+def validate(extent: Extent) -> Section:
     """Compare the MACs of a sample, in all three phases together, of every network and rule of the file."""
     rows = []
     with GOLDEN.open(encoding="utf-8") as file:

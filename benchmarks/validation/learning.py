@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from neurosim.comparisons.published import REPORT_MNIST
 from neurosim.datasets import Preparation, prepare
 from neurosim.feedback import FeedbackMatrix
 from neurosim.numerics import Memories
-from validation.section import Row, Section, Table, text_of
+from validation.section import Extent, Row, Section, Table, text_of
 
 sys.path.append(str(Path(__file__).parents[1] / "reproduce"))
 
@@ -46,15 +45,14 @@ RECORDED = Path(__file__).parents[1] / "reproduce" / "recorded"
 RECORDED_ON = "25 November 2026"
 
 
-def validate(quick: bool) -> Section:
+def validate(extent: Extent) -> Section:
     """Compare steps and short trainings, and show the kept runs; in a full run train on MNIST as well."""
     rows = [*_golden_rows(), *_optimizer_rows(), *_digit_rows()]
     section = Section("Learning", text_of("learning"), rows)
-    if not quick:
-        _add_report(section)
-        with tempfile.TemporaryDirectory() as folder:
-            _train_nokland(section, Path(folder))
-            _train_akrout(section, Path(folder))
+    if not extent.quick:
+        _train_report(section, extent.folder)
+        _train_nokland(section, extent.folder)
+        _train_akrout(section, extent.folder)
     _show_nokland(section)
     _show_akrout(section)
     return section
@@ -136,12 +134,16 @@ def _digit_rows() -> Iterator[Row]:
 # The report's MNIST table.
 
 
-def _add_report(section: Section) -> None:
+def _train_report(section: Section, folder: Path) -> None:
     import table1
+    from curves import train_all
 
-    histories = [table1.run(rule, seed, REPORT_MNIST.epochs, None) for rule in table1.RULES for seed in range(SEEDS)]
+    data = prepare("mnist", None, Preparation(), 0)
+    history = train_all(table1.curves(SEEDS, REPORT_MNIST.epochs, data), data, folder / "table1")
+    caption = "Error on the training samples over epochs, the report's table; dotted: published"
+    section.figures["learning-report"] = (caption, table1.draw(history))
     lines = []
-    for row in table1.table(pd.concat(histories)).to_dict("records"):
+    for row in table1.table(history).to_dict("records"):
         rule, part, ours = _shown(str(row["rule"])), str(row["part"]), row["ours_percent"]
         known = [f"{row['published_percent']:.2f}", f"{row['difference_points']:+.2f}"]
         if row["rule"] in table1.PUBLISHED:

@@ -10,7 +10,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from neurosim.reports.style import BLUE, GREEN, VERMILLION, new_figure, settings
-from validation.section import Row, Section, text_of
+from validation.section import Extent, Row, Section, text_of
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "speed"))
 import network as event_level
@@ -25,16 +25,16 @@ QUICK = (("A", 1, 0.2), ("A", 4, 0.3), ("E", 4, 0.5))
 """Configuration, flits of a packet and load of what is compared in a quick run, with half the cycles."""
 
 
-def validate(quick: bool) -> Section:
+def validate(extent: Extent) -> Section:
     """Run every point of BookSim's table at the flit level, and those without saturation at the event level."""
     with event_level.BOOKSIM.open(encoding="utf-8") as file:
         points = list(csv.DictReader(file))
-    if quick:
+    if extent.quick:
         points = [point for point in points if _key(point) in QUICK]
         assert len(points) == len(QUICK)
-    rows = [row for point in points for row in point_rows(point, CYCLES // 2 if quick else CYCLES)]
+    rows = [row for point in points for row in point_rows(point, CYCLES // 2 if extent.quick else CYCLES)]
     section = Section("The network on chip", text_of("network").format(cycles=CYCLES), rows)
-    if not quick:
+    if not extent.quick:
         caption = "Latency of packets under uniform traffic, configuration A: BookSim 2 and both levels"
         section.figures["network_latency"] = (caption, draw(points, rows))
     return section

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,17 +55,22 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Extent:
+    """How much of a section is run: what takes seconds, or all; trainings are kept in ``folder`` and go on there."""
+
+    quick: bool
+    folder: Path
+
+
+@dataclass(frozen=True)
 class Section:
-    """What a topic's ``validate(quick)`` returns. ``figures`` go by file name."""
+    """What a topic's ``validate(extent)`` returns. ``figures`` go by file name."""
 
     title: str
     text: str
     rows: list[Row]
     tables: list[Table] = field(default_factory=list)
     figures: dict[str, tuple[str, Figure]] = field(default_factory=dict)
-
-
-Validate = Callable[[bool], Section]
 
 
 def text_of(name: str) -> str:

@@ -9,7 +9,7 @@ from neurosim.counts import WORK_COLUMNS
 from neurosim.descriptions import override
 from neurosim.pipeline import Costs
 from neurosim.schedules import RESOURCES
-from validation.section import EXACT, Row, Section, Table, text_of
+from validation.section import EXACT, Extent, Row, Section, Table, text_of
 
 SCALE_SIM = "SCALE-Sim 3.0.0 (Samajdar et al., arXiv 1811.02883; ISPASS 2020)"
 ZIGZAG = "ZigZag 3.9.1 (Mei et al., IEEE Trans. Comput. 70(8), 2021)"
@@ -66,7 +66,7 @@ def tasks_of(costs: Costs) -> Tasks:
     return found
 
 
-def validate(quick: bool) -> Section:
+def validate(extent: Extent) -> Section:
     """Compare one layer and its way back on three arrays; it takes seconds, so that a quick run is a full one."""
     rows: list[Row] = []
     for dataflow in FORWARD:

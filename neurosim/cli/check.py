@@ -12,13 +12,18 @@ import typer
 if TYPE_CHECKING:
     from neurosim.descriptions import Description
 
+OF_SWEEPS = {"network", "networks"}
+"""Keys of which a sweep has one, and no other description."""
+
 
 def check_files(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="TOML files of chips, networks, rules, recipes.")],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE", help="TOML files of chips, networks, rules, recipes, sweeps.")
+    ],
 ) -> None:
     """Validate descriptions; say what they assume.
 
-    The kind of each, chip, network, rule or recipe, is seen from its keys.
+    The kind of each, chip, network, rule, recipe or sweep, is seen from its keys. Of a sweep every point is made.
     """
     from neurosim.errors import NeurosimError
 
@@ -50,12 +55,22 @@ def _loaders() -> dict[str, tuple[type[Description], Callable[[Path], Descriptio
 
 def _check(file: Path) -> None:
     from neurosim.chips import Chip, assumed
+    from neurosim.descriptions import read_toml
 
+    if OF_SWEEPS & set(read_toml(file)):
+        _check_sweep(file)
+        return
     kind = _kind(file)
     description = _loaders()[kind][1](file)
     print(f"{file}: is a valid {kind}")
     for line in assumed(description) if isinstance(description, Chip) else []:
         print(f"  assumed: {line}")
+
+
+def _check_sweep(file: Path) -> None:
+    from neurosim.sweeps import expand, read_sweep
+
+    print(f"{file}: is a valid sweep of {len(expand(read_sweep(file)))} points")
 
 
 def _kind(file: Path, seen: tuple[Path, ...] = ()) -> str:
@@ -76,7 +91,7 @@ def _kind(file: Path, seen: tuple[Path, ...] = ()) -> str:
     if not shared[best]:
         raise DescriptionError(
             f"{file}: is no description: a chip has core and noc, a network inputs and layers, "
-            "a rule error and matrix, a recipe batch_size and optimizer"
+            "a rule error and matrix, a recipe batch_size and optimizer, a sweep network"
         )
     return best
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from neurosim.recipes import Recipe
     from neurosim.sweeps import Planned, Run, Sweep, SweepResult
 
-DEFAULT_RULES = "bp,fa,dfa,sdfa,ssdfa"
 INTERRUPTED = 130
 MOST_ANNOUNCED = 10
 """Points that are named one by one as taking long."""
@@ -167,7 +166,7 @@ def _describe(file: Path | None, kept: Path | None, asked: dict[str, Any], activ
         if "dataset" not in asked["learning"]:
             raise DescriptionError(f"--{next(iter(asked['learning']))}: has no effect without --dataset")
     data["set"] = _without(flat_axes(data.get("set", {})), recipe, asked.get("set", {})) | asked.pop("set", {})
-    data |= {"chip": "mesh64", "rules": DEFAULT_RULES.split(",")} | data | asked
+    data |= asked
     if recipe:
         texts = [f"{name}={value}" for name, value in {**data.get("recipe", {}), **recipe}.items()]
         data["recipe"] = parse_settings(texts).recipe(_default_recipe()).model_dump(exclude_unset=True)

@@ -14,6 +14,8 @@ from neurosim.pipeline import merge_recipe
 from neurosim.recipes import Recipe
 from neurosim.rules import Rule
 from neurosim.sweeps.description import (
+    DEFAULT_CHIP,
+    DEFAULT_RULES,
     Axis,
     Learning,
     Sweep,
@@ -25,6 +27,7 @@ from neurosim.sweeps.description import (
 )
 from neurosim.sweeps.folder import Shard, is_sweep, parse_shard, sweep_file
 from neurosim.sweeps.forecast import long_points
+from neurosim.sweeps.points import expand
 from neurosim.sweeps.result import SweepResult, load_sweep
 from neurosim.sweeps.run import Planned, Progress, Run, SweepInterrupted, plan_sweep, run_sweep
 
@@ -37,6 +40,7 @@ __all__ = [
     "Sweep",
     "SweepInterrupted",
     "SweepResult",
+    "expand",
     "flat_axes",
     "is_sweep",
     "load_sweep",
@@ -56,8 +60,8 @@ __all__ = [
 def sweep(
     network: str | os.PathLike[str] | Network | Sequence[str | os.PathLike[str] | Network],
     *,
-    rules: str | Rule | Sequence[str | os.PathLike[str] | Rule] = ("bp", "fa", "dfa", "sdfa", "ssdfa"),
-    chip: str | os.PathLike[str] | Chip = "mesh64",
+    rules: str | Rule | Sequence[str | os.PathLike[str] | Rule] = DEFAULT_RULES,
+    chip: str | os.PathLike[str] | Chip = DEFAULT_CHIP,
     cores: int | Sequence[int] = (),
     chips: int | Sequence[int] = (),
     axes: Mapping[str, Any] | None = None,

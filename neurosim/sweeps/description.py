@@ -21,6 +21,8 @@ from neurosim.scaling import MemoryScaling
 from neurosim.settings import field_of
 
 CoreCount = Annotated[PositiveCount, Field(le=MOST_CORES)]
+DEFAULT_RULES = ("bp", "fa", "dfa", "sdfa", "ssdfa")
+DEFAULT_CHIP = "mesh64"
 COUNTED = ("cores", "chips")
 """Axes that are counts of parts and no single fields of a description."""
 
@@ -148,6 +150,7 @@ def make_sweep(data: Mapping[str, Any], place: str = "sweep") -> Sweep:
     """Return the sweep of plain data, in which networks, rules and the chip may be names, files or tables.
 
     ``network`` may stand for ``networks``; ``set`` holds the axes: a field's key and its value or list of values.
+    Without ``rules`` and ``chip`` it has the default ones.
 
     Raises:
         DescriptionError: an unknown key or value, with its place; an axis without values.
@@ -156,7 +159,8 @@ def make_sweep(data: Mapping[str, Any], place: str = "sweep") -> Sweep:
     for key in data:
         if key not in known:
             raise DescriptionError(f"{place}.{key}: unknown key{nearest_guess(key, known)}")
-    found = {key: value for key, value in data.items() if key != "versions"}
+    found: dict[str, Any] = {"rules": DEFAULT_RULES, "chip": DEFAULT_CHIP}
+    found |= {key: value for key, value in data.items() if key != "versions"}
     if "network" in found:
         if "networks" in found:
             raise DescriptionError(f"{place}: network and networks: give one of them")
