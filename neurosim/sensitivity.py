@@ -1,7 +1,7 @@
 """vary_assumed(): every assumed number of a chip from half to double, and which conclusions that turns round.
 
 Prices need no simulation: what is counted once is priced again with another energy, power or clock. Numbers on which
-counts or cycles hang are counted again, in closed form, where that is asked for.
+counts or cycles hang are counted again, at the same fidelity, where that is asked for.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from neurosim.arguments import checked_list
 from neurosim.chips import Chip, assumed_reasons, is_priced, load_chip
@@ -30,11 +30,28 @@ BASELINE = "von_neumann"
 FACTORS = (0.5, 2.0)
 """What an assumed number is multiplied with."""
 
-Energies = Mapping[str, Mapping[str, Mapping[str, float]]]
-"""Energy in pJ by machine, rule and component ("total" among them)."""
+ONE_PROCESSOR = ("grid", "chips", "noc.cores_per_router")
+"""What cannot be but 1 in a machine behind a channel."""
+
+Value = int | float | tuple[int, ...]
+"""A number, or a list of them, of which the last one is varied."""
+
+
+class Outcome(NamedTuple):
+    """What a rule costs on a machine: energy in pJ by component and in total, and seconds."""
+
+    energy_pj: Mapping[str, float]
+    seconds: float
+
+
+Outcomes = Mapping[str, Mapping[str, Outcome]]
+"""By machine and rule."""
 
 Count = Callable[[str, Chip], Mapping[str, Costs]]
-"""Machine's name and chip -> costs by rule, in closed form."""
+"""Machine's name and chip -> costs by rule."""
+
+Progress = Callable[[str, int, int], None]
+"""What is being done, how much of it is, and of how much."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +60,7 @@ class Assumption:
 
     path: str
     machines: tuple[str, ...]
-    value: float
+    value: Value
     reason: str
 
 
@@ -60,12 +77,14 @@ class Flip:
 class Variation:
     """What an assumed number does: ``ratios`` are, by rule, the chip's energies at each of ``values`` over those now.
 
-    ``flips`` are those of either value. ``notes`` say with which value nothing can be made or placed: its ratio is NaN.
+    ``time_ratios`` are those of its seconds; ``flips`` are those of either value. ``notes`` say with which value
+    nothing can be made or placed: its ratio is NaN.
     """
 
     assumption: Assumption
-    values: tuple[float, float]
+    values: tuple[Value, Value]
     ratios: Mapping[str, tuple[float, float]]
+    time_ratios: Mapping[str, tuple[float, float]]
     flips: tuple[Flip, ...]
     notes: tuple[str, ...] = ()
 
@@ -77,9 +96,10 @@ class Variation:
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """How far conclusions about energy hang on what is assumed.
+    """How far conclusions about energy and time hang on what is assumed.
 
-    ``energies`` in pJ by machine, rule and component; ``conclusions`` answers by question; ``variations`` one assumed
+    ``energies`` in pJ by machine, rule and component; ``seconds`` by machine and rule (of the bound, where nothing was
+    simulated); ``conclusions`` answers by question; ``variations`` one assumed
     number at a time; ``together`` the conclusions that turn round where all assumed energies, powers and clocks err at
     once, each to the worse side; ``not_varied`` the assumed numbers that were left as they are, with the reason.
     """
@@ -89,7 +109,8 @@ class Sensitivity:
     baseline: str | None
     rules: tuple[str, ...]
     per: Per
-    energies: Energies
+    energies: Mapping[str, Mapping[str, Mapping[str, float]]]
+    seconds: Mapping[str, Mapping[str, float]]
     conclusions: Mapping[str, str]
     variations: tuple[Variation, ...]
     together: tuple[Flip, ...]
@@ -100,10 +121,11 @@ class Sensitivity:
         """A row for each assumed number and rule."""
         import pandas as pd
 
-        columns = ["parameter", "machines", "value", "low", "high", "rule", "ratio_low", "ratio_high", "flips"]
+        columns = ["parameter", "machines", "value", "low", "high", "rule", "ratio_low", "ratio_high"]
+        columns += ["time_ratio_low", "time_ratio_high", "flips"]
         rows = [
             (each.assumption.path, " ".join(each.assumption.machines), each.assumption.value, *each.values, rule, *pair,
-             "; ".join(f"{flip.before} -> {flip.after}" for flip in each.flips))
+             *each.time_ratios[rule], "; ".join(f"{flip.before} -> {flip.after}" for flip in each.flips))
             for each in self.variations
             for rule, pair in each.ratios.items()
         ]  # fmt: skip
@@ -117,6 +139,7 @@ class Sensitivity:
             "baseline": self.baseline,
             "per": self.per,
             "energy_pj": self.energies,
+            "seconds": self.seconds,
             "conclusions": self.conclusions,
             "parameters": [
                 {
@@ -126,6 +149,7 @@ class Sensitivity:
                     "from": each.values[0],
                     "to": each.values[1],
                     "energy_ratio": each.ratios,
+                    "time_ratio": each.time_ratios,
                     "flips": [vars(flip) for flip in each.flips],
                     "notes": each.notes,
                     "reason": each.assumption.reason,
@@ -148,14 +172,15 @@ def vary_assumed(
     samples: int | None = None,
     fidelity: Fidelity = "event",
     forward_only: bool = False,
+    progress: Progress = lambda what, done, wanted: None,
     **settings: Any,
 ) -> Sensitivity:
     """Return what becomes of energies and conclusions where each assumed number is half or double what it is.
 
-    Conclusions are which of two rules needs less energy, whether the chip or ``von_neumann`` does, and which component
-    is the largest. A number that both machines share, with the same reason, is varied in both. ``recount`` varies the
-    assumed whole numbers of structure too, with counts and the bound of the makespan in closed form. The rest is as in
-    ``cost``.
+    Conclusions are which of two rules needs less energy or time, whether the chip or ``von_neumann`` does, and which
+    component is the largest. A number that both machines share, with the same reason, is varied in both. ``recount``
+    varies the assumed whole numbers of structure too (of a list, such as the lanes, the last one), and counts again for
+    each value: simulated, or in closed form, as ``fidelity`` says. The rest is as in ``cost``.
 
     Raises:
         DescriptionError, PlacementError, SimulationError: what was asked for does not exist, fit or end.
@@ -170,18 +195,22 @@ def vary_assumed(
     if not machine.behind_channel:
         machines[BASELINE] = load_chip(BASELINE)
 
-    def costs(name: str, other: Chip, level: Fidelity = "analytic") -> dict[str, Costs]:
+    def costs(name: str, other: Chip) -> dict[str, Costs]:
         own = used if name == machine.name else merge_recipe(used, {"microbatch": "auto"})
-        what: dict[str, Any] = {"per": per, "samples": samples, "fidelity": level, "forward_only": forward_only}
+        what: dict[str, Any] = {"per": per, "samples": samples, "fidelity": fidelity, "forward_only": forward_only}
         return {rule.name: cost(found, rule=rule, chip=other, recipe=own, **what) for rule in chosen}
 
-    study = _Study(machines, {name: costs(name, other, fidelity) for name, other in machines.items()})
+    study = _Study(machines, {name: costs(name, other) for name, other in machines.items()})
     shared = assumptions(machines)
     priced = [study.vary(each) for each in shared if _is_varied(each)]
     recounted = []
     if recount:
-        closed = _Study(machines, {name: costs(name, other) for name, other in machines.items()})
-        recounted = [closed.recount(each, costs) for each in shared if _is_whole(each) and not is_priced(each.path)]
+        structure = [_without_single(each, machines) for each in shared if _is_whole(each) and not is_priced(each.path)]
+        structure = [each for each in structure if each.machines]
+        for done, each in enumerate(structure):
+            progress("counted again", done, len(structure))
+            recounted.append(study.recount(each, costs))
+        progress("counted again", len(structure), len(structure))
     varied = tuple(sorted([*priced, *recounted], key=lambda each: -each.swing))
     return Sensitivity(
         network=found.name,
@@ -189,8 +218,9 @@ def vary_assumed(
         baseline=BASELINE if len(machines) > 1 else None,
         rules=tuple(names),
         per=per,
-        energies=study.energies(),
-        conclusions=conclude(study.energies()),
+        energies={name: {rule: one.energy_pj for rule, one in own.items()} for name, own in study.found().items()},
+        seconds={name: {rule: one.seconds for rule, one in own.items()} for name, own in study.found().items()},
+        conclusions=conclude(study.found()),
         variations=varied,
         together=tuple(study.together(priced)),
         not_varied=_not_varied(machines, varied),
@@ -207,38 +237,72 @@ def assumptions(machines: Mapping[str, Chip]) -> list[Assumption]:
             found.setdefault(key, []).append(name)
             values[key] = value
     return [
-        Assumption(path, tuple(names), values[path, text, reason], reason)
+        Assumption(path, tuple(names), value, reason)
         for (path, text, reason), names in found.items()
-        if isinstance(values[path, text, reason], int | float)
+        if (value := _as_value(values[path, text, reason])) is not None
     ]
 
 
-def conclude(energies: Energies) -> dict[str, str]:
-    """Return the conclusions that a user would draw from energies; the first machine is the chip."""
-    chip, *others = energies
-    answers = {f"{a} or {b}": _less(a, b, energies[chip]) for a, b in combinations(energies[chip], 2)}
-    for baseline in others:
-        for rule in energies[chip]:
-            pair = {name: energies[name][rule] for name in (chip, baseline)}
-            answers[f"{rule} on {chip} or {baseline}"] = _less(chip, baseline, pair)
-    for rule, parts in energies[chip].items():
-        answers[f"largest component of {rule}"] = max(COMPONENTS, key=lambda name: parts[name])
+def _as_value(value: Any) -> Value | None:
+    """Return a number, or a list of whole numbers as a tuple; None for lists of lists and the like."""
+    if isinstance(value, int | float):
+        return value
+    return tuple(value) if value and all(isinstance(item, int) for item in value) else None
+
+
+def _without_single(each: Assumption, machines: Mapping[str, Chip]) -> Assumption:
+    """Return an assumption without the machines in which its number cannot be but 1."""
+    kept = [name for name in each.machines if not (machines[name].behind_channel and each.path in ONE_PROCESSOR)]
+    return replace(each, machines=tuple(kept))
+
+
+MEASURES: dict[str, Callable[[Outcome], float]] = {
+    "energy": lambda one: one.energy_pj["total"],
+    "time": lambda one: one.seconds,
+}
+"""What conclusions are about."""
+
+COMPONENT = "energy: largest component of "
+
+
+def conclude(found: Outcomes) -> dict[str, str]:
+    """Return the conclusions that a user would draw from energies and seconds; the first machine is the chip."""
+    chip, *others = found
+    answers = {}
+    for what, measure in MEASURES.items():
+        for a, b in combinations(found[chip], 2):
+            answers[f"{what}: {a} or {b}"] = _less(a, b, measure(found[chip][a]), measure(found[chip][b]))
+        for baseline in others:
+            for rule in found[chip]:
+                pair = measure(found[chip][rule]), measure(found[baseline][rule])
+                answers[f"{what}: {rule} on {chip} or {baseline}"] = _less(chip, baseline, *pair)
+    for rule, one in found[chip].items():
+        answers[f"{COMPONENT}{rule}"] = max(COMPONENTS, key=one.energy_pj.__getitem__)
     return answers
 
 
-def _less(a: str, b: str, energies: Mapping[str, Mapping[str, float]]) -> str:
-    first, second = energies[a]["total"], energies[b]["total"]
+def _less(a: str, b: str, first: float, second: float) -> str:
     if abs(first - second) <= 1e-9 * max(first, second):
         return f"{a} = {b}"
     return f"{a} < {b}" if first < second else f"{b} < {a}"
 
 
 def _is_varied(each: Assumption) -> bool:
-    return is_priced(each.path) and not each.path.startswith("memory_energy.") and each.value > 0
+    return is_priced(each.path) and not each.path.startswith("memory_energy.") and _last(each.value) > 0
 
 
 def _is_whole(each: Assumption) -> bool:
-    return float(each.value).is_integer() and each.value > 0
+    return float(_last(each.value)).is_integer() and _last(each.value) > 0
+
+
+def _last(value: Value) -> float:
+    return value[-1] if isinstance(value, tuple) else value
+
+
+def _whole_values(value: Value) -> tuple[Value, Value]:
+    """Return half (rounded down, at least 1) and double of a whole number, or of the last one of a list."""
+    pair = max(1, int(_last(value)) // 2), int(_last(value)) * 2
+    return ((*value[:-1], pair[0]), (*value[:-1], pair[1])) if isinstance(value, tuple) else pair
 
 
 def _not_varied(machines: Mapping[str, Chip], varied: Iterable[Variation]) -> dict[str, str]:
@@ -248,7 +312,8 @@ def _not_varied(machines: Mapping[str, Chip], varied: Iterable[Variation]) -> di
     for name, chip in machines.items():
         for path, (value, _) in assumed_reasons(chip).items():
             if (path, name) not in done:
-                left[f"{name}.{path}"] = _why_left(path, value)
+                single = machines[name].behind_channel and path in ONE_PROCESSOR
+                left[f"{name}.{path}"] = "it is one processor" if single else _why_left(path, value)
     return left
 
 
@@ -269,27 +334,32 @@ class _Study:
     machines: Mapping[str, Chip]
     counted: Mapping[str, Mapping[str, Costs]]
 
-    def energies(self) -> dict[str, dict[str, dict[str, float]]]:
-        """Return the energies as they are."""
-        return {name: {rule: costs.energy_pj for rule, costs in own.items()} for name, own in self.counted.items()}
+    def found(self) -> dict[str, dict[str, Outcome]]:
+        """Return energies and seconds as they are."""
+        return {
+            name: {rule: Outcome(costs.energy_pj, costs.seconds) for rule, costs in own.items()}
+            for name, own in self.counted.items()
+        }
 
-    def priced(self, chips: Mapping[str, Chip]) -> dict[str, dict[str, dict[str, float]]]:
-        """Return the energies of what was counted, on machines with other energies, powers or clocks."""
-        found = self.energies()
+    def priced(self, chips: Mapping[str, Chip]) -> dict[str, dict[str, Outcome]]:
+        """Return what was counted on machines with other energies, powers or clocks."""
+        found = self.found()
         for name, chip in chips.items():
             for rule, costs in self.counted[name].items():
                 facts = costs.analysis if costs.trace is None else costs.trace
-                energy = price(facts, chip).energy_pj
-                found[name][rule] = {part: pj / costs.divisor for part, pj in energy.items()}
+                prices = price(facts, chip)
+                energy = {part: pj / costs.divisor for part, pj in prices.energy_pj.items()}
+                found[name][rule] = Outcome(energy, prices.seconds / costs.divisor)
         return found
 
     def vary(self, each: Assumption) -> Variation:
         """Price half and double of an assumed energy, power or clock."""
-        values = tuple(each.value * factor for factor in FACTORS)
+        assert not isinstance(each.value, tuple)
+        values = each.value * FACTORS[0], each.value * FACTORS[1]
         found = [self.priced(self._changed([(each, value)])) for value in values]
-        return self._variation(each, (values[0], values[1]), found, ())
+        return self._variation(each, values, found, ())
 
-    def _changed(self, values: Iterable[tuple[Assumption, float]]) -> dict[str, Chip]:
+    def _changed(self, values: Iterable[tuple[Assumption, Value]]) -> dict[str, Chip]:
         """Return the machines that have other values of some assumed numbers."""
         chips: dict[str, Chip] = {}
         for each, value in values:
@@ -298,34 +368,34 @@ class _Study:
         return chips
 
     def recount(self, each: Assumption, count: Count) -> Variation:
-        """Count half (rounded down, at least 1) and double of an assumed whole number in closed form."""
-        values = max(1, int(each.value) // 2), int(each.value) * 2
-        found: list[Energies | None] = []
+        """Count again with half and double of an assumed whole number."""
+        values = _whole_values(each.value)
+        found: list[Outcomes | None] = []
         notes = []
         for value in values:
             try:
-                chips = {name: override(self.machines[name], each.path, str(value)) for name in each.machines}
+                chips = {name: override(self.machines[name], each.path, shown_value(value)) for name in each.machines}
                 renamed = {name: chip.model_copy(update={"name": name}) for name, chip in chips.items()}
                 again = {name: count(name, chip) for name, chip in renamed.items()}
             except NeurosimError as error:
                 found.append(None)
-                notes.append(f"{value}: {error}")
+                notes.append(f"{shown_value(value)}: {error}")
             else:
-                found.append(replace(self, counted={**self.counted, **again}).energies())
+                found.append(replace(self, counted={**self.counted, **again}).found())
         return self._variation(each, values, found, tuple(notes))
 
     def _variation(
-        self, each: Assumption, values: tuple[float, float], found: list[Any], notes: tuple[str, ...]
+        self, each: Assumption, values: tuple[Value, Value], found: Sequence[Outcomes | None], notes: tuple[str, ...]
     ) -> Variation:
-        before = self.energies()
+        before = self.found()
         chip = next(iter(self.machines))
-        none = float("nan")
-        ratios = {
-            rule: tuple(none if after is None else after[chip][rule]["total"] / parts["total"] for after in found)
-            for rule, parts in before[chip].items()
-        }
+
+        def ratios(what: str) -> dict[str, tuple[float, float]]:
+            low, high = (_ratios(MEASURES[what], before[chip], None if one is None else one[chip]) for one in found)
+            return {rule: (low[rule], high[rule]) for rule in before[chip]}
+
         flips = dict.fromkeys(flip for after in found if after is not None for flip in _flips(before, after))
-        return Variation(each, values, ratios, tuple(flips), notes)  # type: ignore[arg-type] # two values, two ratios
+        return Variation(each, values, ratios("energy"), ratios("time"), tuple(flips), notes)
 
     def together(self, variations: Iterable[Variation]) -> list[Flip]:
         """Return the conclusions that turn round where every assumed number errs at once, each to the worse side.
@@ -337,7 +407,7 @@ class _Study:
         for each in variations:
             pairs = [(value, self.priced(self._changed([(each.assumption, value)]))) for value in each.values]
             sides.append((each.assumption, pairs))
-        before, flips = self.energies(), []
+        before, flips = self.found(), []
         for question, answer in conclude(before).items():
             for margin in _margins(question, answer, before):
                 worst = [(each, _worse(pairs, margin)) for each, pairs in sides]
@@ -348,33 +418,54 @@ class _Study:
         return flips
 
 
-def _worse(pairs: Sequence[tuple[float, Energies]], margin: Callable[[Energies], float]) -> float:
+def _ratios(
+    measure: Callable[[Outcome], float], before: Mapping[str, Outcome], after: Mapping[str, Outcome] | None
+) -> dict[str, float]:
+    """Return by rule what is measured over what it was; NaN where nothing could be."""
+    none = float("nan")
+    return {rule: none if after is None else measure(after[rule]) / measure(one) for rule, one in before.items()}
+
+
+def _worse(pairs: Sequence[tuple[Value, Outcomes]], margin: Callable[[Outcomes], float]) -> Value:
     """Return the value under which a margin is the largest."""
     return max(pairs, key=lambda pair: margin(pair[1]))[0]
 
 
-def _flips(before: Energies, after: Energies) -> list[Flip]:
+def _flips(before: Outcomes, after: Outcomes) -> list[Flip]:
     old, new = conclude(before), conclude(after)
     return [Flip(question, old[question], new[question]) for question in old if new[question] != old[question]]
 
 
-def _margins(question: str, answer: str, energies: Energies) -> list[Callable[[Energies], float]]:
+def _margins(question: str, answer: str, found: Outcomes) -> list[Callable[[Outcomes], float]]:
     """Return what must rise above 0 for a conclusion to turn round: one difference, or one for each other component."""
-    chip = next(iter(energies))
-    if question.startswith("largest component of "):
-        rule = question.removeprefix("largest component of ")
-        others = [name for name in COMPONENTS if name != answer and energies[chip][rule][name] > 0]
-        return [lambda e, name=name: e[chip][rule][name] - e[chip][rule][answer] for name in others]  # type: ignore[misc]
+    chip = next(iter(found))
+    if question.startswith(COMPONENT):
+        rule = question.removeprefix(COMPONENT)
+        parts = found[chip][rule].energy_pj
+        others = [name for name in COMPONENTS if name != answer and parts[name] > 0]
+        return [
+            lambda now, name=name: now[chip][rule].energy_pj[name] - now[chip][rule].energy_pj[answer]  # type: ignore[misc]
+            for name in others
+        ]
     if " = " in answer:
         return []
     less, more = answer.split(" < ")
-    if " on " in question:
-        rule = question.partition(" on ")[0]
-        return [lambda e: e[less][rule]["total"] - e[more][rule]["total"]]
-    return [lambda e: e[chip][less]["total"] - e[chip][more]["total"]]
+    what, _, about = question.partition(": ")
+    measure = MEASURES[what]
+    if " on " in about:
+        rule = about.partition(" on ")[0]
+        return [lambda now: measure(now[less][rule]) - measure(now[more][rule])]
+    return [lambda now: measure(now[chip][less]) - measure(now[chip][more])]
 
 
-def _with_number(model: Any, steps: list[str], value: float) -> Any:
+def shown_value(value: Value) -> str:
+    """Return a value as ``--set`` takes it."""
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(str, value))}]"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _with_number(model: Any, steps: list[str], value: Value) -> Any:
     """Return a description with one number changed, by its path."""
     assert isinstance(model, Description)
     name, *rest = steps

@@ -11,7 +11,7 @@ from neurosim.chips import assumed_reasons, is_priced, load_chip
 from neurosim.descriptions import override
 from neurosim.errors import DescriptionError
 from neurosim.pipeline import cost
-from neurosim.sensitivity import Flip, Sensitivity, assumptions, conclude, vary_assumed
+from neurosim.sensitivity import Flip, Outcome, Sensitivity, assumptions, conclude, vary_assumed
 
 NETWORK, RULES = "24-12-12-5", ["bp", "dfa", "ssdfa"]
 
@@ -55,6 +55,7 @@ def test_ratios_are_those_of_costs_on_a_chip_with_that_number(found, path):
         for value, ratio in zip(variation.values, variation.ratios[rule], strict=True):
             changed = energies(override(mesh64, path, str(value)), rule)
             assert ratio == pytest.approx(changed / energies(mesh64, rule), rel=1e-12)
+        assert variation.time_ratios[rule] == ((2.0, 0.5) if path == "clock_mhz" else (1.0, 1.0))
 
 
 def test_a_number_that_both_machines_share_is_varied_in_both():
@@ -66,20 +67,23 @@ def test_a_number_that_both_machines_share_is_varied_in_both():
     assert by_path["static_w_core"] == [("mesh64",), ("von_neumann",)]
 
 
-def test_conclusions_are_answers_about_energy():
+def test_conclusions_are_answers_about_energy_and_time():
     parts = dict.fromkeys(("elementwise", "generate", "neuron_memory", "synapse_memory", "link", "border"), 0.0)
     parts |= dict.fromkeys(("router", "offchip", "channel", "barrier"), 0.0)
     costs = {
-        "a": {**parts, "mac": 2.0, "static": 1.0, "total": 3.0},
-        "b": {**parts, "mac": 1.0, "static": 3.0, "total": 4.0},
+        "a": Outcome({**parts, "mac": 2.0, "static": 1.0, "total": 3.0}, seconds=0.5),
+        "b": Outcome({**parts, "mac": 1.0, "static": 3.0, "total": 4.0}, seconds=0.25),
     }
     answers = conclude({"chip": costs, "other": {"a": costs["b"], "b": costs["b"]}})
     assert answers == {
-        "a or b": "a < b",
-        "a on chip or other": "chip < other",
-        "b on chip or other": "chip = other",
-        "largest component of a": "mac",
-        "largest component of b": "static",
+        "energy: a or b": "a < b",
+        "energy: a on chip or other": "chip < other",
+        "energy: b on chip or other": "chip = other",
+        "time: a or b": "b < a",
+        "time: a on chip or other": "other < chip",
+        "time: b on chip or other": "chip = other",
+        "energy: largest component of a": "mac",
+        "energy: largest component of b": "static",
     }
 
 
@@ -91,7 +95,7 @@ def test_a_conclusion_that_hangs_on_one_number_turns_round():
     per_watt = energies(with_power(1.0), "dfa") - idle
     equal_w = (energies("von_neumann", "dfa") - idle) / per_watt
     found = vary_assumed(NETWORK, rules="dfa", chip=with_power(0.8 * equal_w), batch_size=8, fidelity="analytic")
-    question = "dfa on mesh64 or von_neumann"
+    question = "energy: dfa on mesh64 or von_neumann"
     assert found.conclusions[question] == "mesh64 < von_neumann"
     variation = next(each for each in found.variations if each.assumption.value == 0.8 * equal_w)
     turned = Flip(question, "mesh64 < von_neumann", "von_neumann < mesh64")
@@ -116,6 +120,10 @@ def test_structure_is_counted_again_in_closed_form_where_asked_for():
         other = override(chip, "noc.flit_bits", str(value))
         after = cost("12-8-8-4", rule="dfa", chip=other, batch_size=4, fidelity="analytic").energy_joules
         assert ratio == pytest.approx(after / before, rel=1e-12)
+    lanes = by_path["core.lanes", chip.name]
+    assert lanes.values == ((1, 1), (1, 4))
+    slow, fast = lanes.time_ratios["dfa"]
+    assert fast < 1 < slow
     small = by_path["core.synapse_memory.capacity_bytes", chip.name]
     assert math.isnan(small.ratios["dfa"][0])
     assert small.notes[0].startswith("450: ")
@@ -137,7 +145,13 @@ def test_the_table_has_a_row_for_each_number_and_rule(found):
 def test_a_machine_behind_a_channel_has_no_other_to_be_held_against():
     found = vary_assumed(NETWORK, rules="dfa", chip="von_neumann", batch_size=8, fidelity="analytic")
     assert found.baseline is None
-    assert set(found.conclusions) == {"largest component of dfa"}
+    assert set(found.conclusions) == {"energy: largest component of dfa"}
+
+
+def test_what_makes_one_processor_several_is_not_counted_again():
+    found = vary_assumed(NETWORK, rules="dfa", batch_size=8, fidelity="analytic", recount=True)
+    assert not [each for each in found.variations if each.notes]
+    assert found.not_varied["von_neumann.noc.cores_per_router"] == "it is one processor"
 
 
 def test_rules_that_are_named_twice_are_refused():

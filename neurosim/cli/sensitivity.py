@@ -36,7 +36,7 @@ def show_sensitivity(
 ) -> None:
     """Vary what is assumed of a chip, for a network, rules (joined by commas) and a recipe, and print what follows."""
     from neurosim.cli.output import print_json
-    from neurosim.cli.waiting import announce_compilation
+    from neurosim.cli.waiting import announce_compilation, progress_bars
     from neurosim.errors import DescriptionError
     from neurosim.rules import load_rule
     from neurosim.sensitivity import DEFAULT_RULES, vary_assumed
@@ -50,9 +50,10 @@ def show_sensitivity(
             raise DescriptionError(
                 f"--set {name}:{key}: the rules of a sensitivity share one recipe; set {key} for all"
             )
-    if counted["fidelity"] == "event":
+    if counted["fidelity"] != "analytic":
         announce_compilation()
-    found = vary_assumed(network, rules=chosen, chip=chip, recipe=recipe, **counted)
+    with progress_bars() as progress:
+        found = vary_assumed(network, rules=chosen, chip=chip, recipe=recipe, progress=progress, **counted)
     if json:
         print_json(found.as_dict())
     else:
@@ -62,12 +63,13 @@ def show_sensitivity(
 def print_sensitivity(found: Sensitivity) -> None:
     """Print what each assumed number does to energies, which conclusions turn round, and what was left as it is."""
     from neurosim.cli.output import print_table
+    from neurosim.sensitivity import shown_value
 
     rows = [
         (
             each.assumption.path,
             " ".join(each.assumption.machines),
-            f"{each.values[0]:g} to {each.values[1]:g}",
+            f"{shown_value(each.values[0])} to {shown_value(each.values[1])}",
             *(f"{pair[0]:.3f} to {pair[1]:.3f}" for pair in each.ratios.values()),
             "; ".join((*_told(each.flips), *each.notes)),
         )
@@ -84,7 +86,7 @@ def print_sensitivity(found: Sensitivity) -> None:
         (question, answer, ", ".join(dict.fromkeys(alone.get(question, ()))) or "none", together.get(question, "holds"))
         for question, answer in found.conclusions.items()
     ]
-    heads = ["energy", "conclusion", "turned round by one of", "all prices wrong at once"]
+    heads = ["question", "conclusion", "turned round by one of", "all prices wrong at once"]
     print_table("Conclusions", heads, lines)
     reasons: dict[str, dict[str, None]] = {}
     for path, why in found.not_varied.items():
@@ -94,10 +96,14 @@ def print_sensitivity(found: Sensitivity) -> None:
 
 
 def _told(flips: Iterable[Flip]) -> list[str]:
-    """Return what turned round, each change once with the rules that it happened to."""
-    changes: dict[str, list[str]] = {}
+    """Return what turned round in energy or time, each change once with the rules that it happened to."""
+    changes: dict[tuple[str, str], list[str]] = {}
     for flip in flips:
-        rules = changes.setdefault(f"{flip.before} -> {flip.after}", [])
-        about = flip.question.removeprefix("largest component of ").partition(" on ")[0]
-        rules += [] if about == flip.question else [about]
-    return [f"{', '.join(rules)}: {change}" if rules else change for change, rules in changes.items()]
+        what, _, about = flip.question.partition(": ")
+        rules = changes.setdefault((what, f"{flip.before} -> {flip.after}"), [])
+        rule = about.removeprefix("largest component of ").partition(" on ")[0]
+        rules += [] if rule == about else [rule]
+    return [
+        f"{'time, ' if what == 'time' else ''}{', '.join(rules)}: {change}" if rules else f"{what}: {change}"
+        for (what, change), rules in changes.items()
+    ]
