@@ -209,7 +209,7 @@ def test_cost_says_what_hangs_on_assumptions(capsys):
     assert run(*call, "--json", "--recount") == 0
     found = json.loads(capsys.readouterr().out)
     assert list(found["energy_pj"]["mesh64"]) == ["bp", "bp-mirrored", "fa", "dfa", "ssdfa"]
-    assert found["conclusions"]["fa or dfa"] == "fa = dfa"  # one hidden layer
+    assert found["conclusions"]["energy: fa or dfa"] == "fa = dfa"  # one hidden layer
     assert "noc.flit_bits" in {each["parameter"] for each in found["parameters"]}
 
 
