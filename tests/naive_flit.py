@@ -56,6 +56,8 @@ class NaiveFlits:
         self.free_at: dict[int, int] = defaultdict(int)
         self.events: dict[int, list[tuple[str, Key, tuple[Packet, int] | None]]] = defaultdict(list)
         self.turn: dict[tuple[str, int, int], int] = defaultdict(int)
+        self.unrouted: dict[int, list[Key]] = defaultdict(list)  # by router: buffers whose packet waits to be routed
+        self.routing_free_at: dict[int, int] = defaultdict(int)
         self.packets_due: dict[tuple[tuple[int, int, int], int], int] = {}
 
     def slot(self, link: int) -> int:
@@ -113,8 +115,12 @@ class NaiveFlits:
                 buffer = self.buffers[key]
                 buffer.flits.append(flit)
                 if len(buffer.flits) == 1 and not buffer.cores:
-                    events_at = self.events[time + self.router.routing_delay_cycles]
-                    (events if self.router.routing_delay_cycles == 0 else events_at).append(("route", key, None))
+                    self.unrouted[self.router_behind(key[0])].append(key)
+        for router, keys in self.unrouted.items():
+            if keys and self.routing_free_at[router] <= time:
+                self.routing_free_at[router] = done = time + self.router.routing_delay_cycles
+                (events if done == time else self.events[done]).extend(("route", key, None) for key in keys)
+                keys.clear()
         if not self.events.get(time, True):
             del self.events[time]
         for kind, key, _ in events:
@@ -275,7 +281,7 @@ class NaiveFlits:
                 if buffer.gone == packet.length:
                     buffer.cores, buffer.channel = {}, {}
                     if buffer.flits:
-                        self.events[time + 1 + self.router.routing_delay_cycles].append(("route", key, None))
+                        self.unrouted[self.router_behind(key[0])].append(key)
 
     def _deliver(self, link: int, packet: Packet, arrival: int) -> None:
         core = link // self.mesh.stride * self.k + self.slot(link) - 5

@@ -21,6 +21,7 @@ from neurosim.errors import SimulationError
 from neurosim.topology import route_links
 
 BOOKSIM = Path(__file__).with_name("booksim_mesh8x8.csv")
+ARRIVALS = Path(__file__).with_name("booksim_arrivals.npz")
 
 
 def zero_load(hops: int, flits: int, router: FlitRouter) -> int:
@@ -53,6 +54,23 @@ def test_every_delivery_is_the_slow_twins(seed: int) -> None:
     naive.run(traffic.sends)
     state = traffic.run()
     assert sorted(state.deliveries.tolist()) == sorted(naive.deliveries)
+
+
+def test_packets_arrive_when_a_program_written_from_booksims_source_has_them_arrive() -> None:
+    with np.load(ARRIVALS) as kept:
+        cases, packets = kept["cases"].tolist(), kept["packets"]
+    for (side, channels, buffer, delay, credit, count), mine in zip(cases, _split(packets, cases), strict=True):
+        router = FlitRouter(channels, buffer, delay, credit, packet_flits=1 << 20, multicast_packet_flits=1)
+        entered, source, core, flits, arrived = mine.T.tolist()
+        pairs = list(zip(source, core, strict=True))
+        traffic = unicasts(mesh(side, side, hop=delay + 4), router, pairs, flits=flits, times=entered)
+        rows = np.sort(traffic.run().deliveries, order="message")
+        assert rows["message"].tolist() == list(range(count))
+        assert rows["delivered"].tolist() == arrived, (side, router)
+
+
+def _split(packets: np.ndarray, cases: list[list[int]]) -> list[np.ndarray]:
+    return np.split(packets, np.cumsum([case[-1] for case in cases])[:-1])
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -71,24 +71,41 @@ def destinations(traffic: str, side: int, source: Integers, generator: np.random
     raise ValueError(f"traffic {traffic!r}: it is uniform, transpose, neighbour or tornado")
 
 
-def network(point: Point, source: Integers, core: Integers, groups: Integers) -> FlitState:
-    """An empty network with one message for every packet."""
+def network(point: Point, source: Integers, core: Integers, groups: Integers, flits: Integers) -> FlitState:
+    """An empty network with one message for every packet, which logs when they arrive."""
     nodes, ones = point.side**2, np.ones(point.side**2 * 7, dtype=np.int64)
     hop_cycles = (point.router.routing_delay_cycles + STAGES) * ones
     mesh = Mesh(point.side, point.side, 1, (0,), 64, 1, hop_cycles, 64 * ones, ones.astype(np.float64))
     none, injection = np.zeros(0, dtype=np.int64), source * mesh.stride
-    flits = np.full((1, source.size), point.flits, dtype=np.int64)
     hops, index = route_hops(mesh, injection, core), np.zeros(source.size, dtype=np.int64)
     targets = Targets(np.zeros(2 * nodes + 1, dtype=np.int64), none, none, np.ones((1, 1), dtype=np.int64))
     state = FlitState(
         FlitGrid(mesh, point.router),
-        Messages(injection, groups, core, index, hops, flits),
+        Messages(injection, groups, core, index, hops, flits[None, :]),
         sets=destination_sets(mesh, [[0]]),
         targets=targets,
         slots=1,
+        log_rows=source.size,
     )
     state.start_slot(0, 0, np.zeros(1, dtype=np.int64))
     return state
+
+
+def send(state: FlitState, entered: Integers) -> None:
+    """Send one message after the other, each in its cycle."""
+    number = np.arange(entered.size)
+    state.send_all(np.stack([0 * number, number, number + 1, entered], axis=1))
+
+
+def arrivals(side: int, router: FlitRouter, packets: Integers) -> Integers:
+    """Return when packets, rows of (entered, source, destination, flits), have arrived."""
+    entered, source, core, flits = packets.astype(np.int64).T
+    state = network(Point(router, side), source, core, np.zeros(source.size, dtype=np.int64), flits)
+    send(state, entered)
+    state.run(NEVER)
+    rows = np.sort(state.deliveries, order="message")
+    assert rows["message"].tolist() == list(range(entered.size))
+    return rows["delivered"]
 
 
 def measure(point: Point, cycles: int, seed: int, drain: bool) -> Measured:
@@ -98,9 +115,9 @@ def measure(point: Point, cycles: int, seed: int, drain: bool) -> Measured:
     entered, source = np.nonzero(generator.random((last, nodes)) < point.load / point.flits)
     core = destinations(point.traffic, point.side, source, generator)
     counted = (entered >= WARM_UP) & (entered < WARM_UP + cycles)
-    state = network(point, source, core, counted.astype(np.int64))
-    number = np.arange(entered.size)
-    state.send_all(np.stack([0 * number, number, number + 1, entered], axis=1))
+    flits = np.full(source.size, point.flits, dtype=np.int64)
+    state = network(point, source, core, counted.astype(np.int64), flits)
+    send(state, entered)
     state.run(WARM_UP)
     before, started = state.flits_ejected, time.process_time()
     state.run(WARM_UP + cycles)

@@ -7,19 +7,22 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 from matplotlib.figure import Figure
 
+from neurosim.engine.flit_tables import FlitRouter
 from neurosim.reports.style import BLUE, GREEN, VERMILLION, new_figure, settings
-from validation.section import Extent, Row, Section, text_of
+from validation.section import EXACT, Extent, Row, Section, text_of
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "speed"))
 import network as event_level
 import network_flit as flit_level
 
 SOURCE = "BookSim 2, tests/booksim_mesh8x8.csv"
+ARRIVALS = Path(__file__).parents[2] / "tests" / "booksim_arrivals.npz"
 LATENCY_LIMIT, LATENCY_LOAD = 0.03, 0.35
 ACCEPTED_LIMIT, ACCEPTED_LOAD = 0.05, 0.5
-EVENT_LIMIT, EVENT_CONFIG, EVENT_LOAD = 0.05, "A", 0.2
+EVENT_LIMITS, EVENT_LOAD = {"A": 0.05, "E": 0.10}, 0.2
 CYCLES = 24_000
 QUICK = (("A", 1, 0.2), ("A", 4, 0.3), ("E", 4, 0.5))
 """Configuration, flits of a packet and load of what is compared in a quick run, with half the cycles."""
@@ -33,6 +36,7 @@ def validate(extent: Extent) -> Section:
         points = [point for point in points if _key(point) in QUICK]
         assert len(points) == len(QUICK)
     rows = [row for point in points for row in point_rows(point, CYCLES // 2 if extent.quick else CYCLES)]
+    rows += arrival_rows()
     section = Section("The network on chip", text_of("network").format(cycles=CYCLES), rows)
     if not extent.quick:
         caption = "Latency of packets under uniform traffic, configuration A: BookSim 2 and both levels"
@@ -56,10 +60,24 @@ def point_rows(point: dict[str, str], cycles: int) -> Iterator[Row]:
     what = _what("latency, flit", config, flits, load)
     yield Row(what, expected, found.latency_cycles, SOURCE, "cycles", limit, note=note)
     latency = event_level.average_latency(load, flits, event_level.HOP_CYCLES[config], cycles)
-    held = config == EVENT_CONFIG and load <= EVENT_LOAD
-    limit, note = (EVENT_LIMIT, "") if held else (None, "queues without limit: see the text")
+    limit, note = (EVENT_LIMITS[config], "") if load <= EVENT_LOAD else (None, "queues without limit: see the text")
     what = _what("latency, event", config, flits, load)
     yield Row(what, expected, latency, SOURCE, "cycles", limit, note=note)
+
+
+def arrival_rows() -> Iterator[Row]:
+    """Yield for each routing delay how many packets of all other routers arrive in another cycle."""
+    with np.load(ARRIVALS) as kept:
+        cases, packets = kept["cases"], np.split(kept["packets"], np.cumsum(kept["cases"][:-1, -1]))
+    for delay in np.unique(cases[:, 3]).tolist():
+        late = count = 0
+        for (side, channels, buffer, routing, credit, _), mine in zip(cases.tolist(), packets, strict=True):
+            if routing == delay:
+                router = FlitRouter(channels, buffer, routing, credit, packet_flits=1 << 20, multicast_packet_flits=1)
+                late += int((flit_level.arrivals(side, router, mine[:, :4]) != mine[:, 4]).sum())
+                count += len(mine)
+        what = f"packets of {count} that arrive in another cycle, other routers and traffic, routing delay {delay}"
+        yield Row(what, 0, late, "from BookSim 2's source, tests/booksim_arrivals.npz", limit=EXACT)
 
 
 def _key(point: dict[str, str]) -> tuple[str, int, float]:

@@ -143,7 +143,7 @@ def empty_workspace(mesh: FlitGrid, messages: Messages, sets: Sets, targets: Tar
     arrays = _buffers(links, router, outputs) | _scratch(inputs, outputs, router.virtual_channels)
     return FlitWorkspace(
         links=links,
-        routers=np.zeros(grid.columns * grid.rows, dtype=flit_layout.ROUTER),
+        routers=_routers(grid, router),
         in_links=in_links,
         out_links=out_links,
         router_list=np.zeros(grid.columns * grid.rows, dtype=np.int64),
@@ -157,6 +157,12 @@ def empty_workspace(mesh: FlitGrid, messages: Messages, sets: Sets, targets: Tar
     )
 
 
+def _routers(grid: Grid, router: FlitRouter) -> Records:
+    routers = np.zeros(grid.columns * grid.rows, dtype=flit_layout.ROUTER)
+    routers["routing_began"] = -1 - router.routing_delay_cycles  # done before the first cycle
+    return routers
+
+
 def _buffers(links: Records, router: FlitRouter, outputs: int) -> dict[str, Any]:
     """What links, their buffers and sources hold, empty, and the wheel of events; pools have no rows yet."""
     count, vcs = links.size, router.virtual_channels
@@ -168,11 +174,12 @@ def _buffers(links: Records, router: FlitRouter, outputs: int) -> dict[str, Any]
     sources = np.zeros(count, dtype=flit_layout.SOURCE)
     for name, value in (("head", -1), ("transfer", -1), ("packet", -1), ("vc", vcs - 1)):
         sources[name] = value
-    longest = int((links["flight"] + links["credit_flight"]).max()) + router.routing_delay_cycles + 2
+    longest = int((links["flight"] + links["credit_flight"]).max()) + 2 * router.routing_delay_cycles + 2
     rows = 1 << longest.bit_length()
     shapes = {
         "buffers": (count * vcs * router.vc_buffer_flits,), "landings": (rows, count, 2), "credits": (rows, count),
-        "routings": (rows, 2 * count), "due": (rows, 3), "source_list": (count,), "pending": (256, 4), "counters": (0,),
+        "routings": (rows, channels.size), "due": (rows, 3), "source_list": (count,), "pending": (256, 4),
+        "counters": (0,),
     }  # fmt: skip
     empty = {"packets": flit_layout.PACKET, "transfers": flit_layout.TRANSFER, "ranges": layout.RANGE}
     pools = {name: aligned(0, dtype) for name, dtype in empty.items()}

@@ -62,7 +62,8 @@ CHANNEL = np.dtype([
     ("needs", "i4"), ("grant_turn", "i4"), ("accept_turn", "i4"), ("link", "i4"), ("vc", "i4"), ("unused", "i4"),
 ])  # fmt: skip
 BRANCH = np.dtype([("link", "i4"), ("vc", "i4"), ("sent", "i4"), ("channel", "i4")])
-ROUTER = np.dtype([("waiting_ports", "i8"), ("request_ports", "i8"), ("listed", "i8")])
+# `routing_began`: when the packets that a router routes at present, all together, began to be routed.
+ROUTER = np.dtype([("waiting_ports", "i8"), ("request_ports", "i8"), ("listed", "i8"), ("routing_began", "i8")])
 # A packet, or part of a multicast that travels as one. `tails`: deliveries of it still due.
 PACKET = np.dtype([("transfer", "i4"), ("length", "i4"), ("tails", "i4"), ("next", "i4")])
 # A message on its way; `first_counter`: of the packets that each destination has; `left`: deliveries of packets due.

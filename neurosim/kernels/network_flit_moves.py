@@ -56,8 +56,15 @@ def credit_at(w: FlitWorkspace, channel: int, time: int) -> None:
 
 @inlined_kernel
 def route_at(w: FlitWorkspace, channel: int, time: int) -> None:
-    """Let the packet in front of a buffer know its way at ``time``."""
-    row = time & w.clock[ROW_MASK]
+    """Let the packet in front of a buffer be routed from ``time`` on, or as soon as its router is free to.
+
+    A router routes all packets that wait for it together and no other ones before it is done (as BookSim 2 does, whose
+    ``_RouteEvaluate`` looks no further than a packet that is being routed). With a delay of 0 or 1 nobody waits.
+    """
+    router = w.routers[w.links[w.channels[channel]["link"]]["to_router"]]
+    if time > router["routing_began"]:
+        router["routing_began"] = max(time, router["routing_began"] + w.clock[ROUTING])
+    row = (router["routing_began"] + w.clock[ROUTING]) & w.clock[ROW_MASK]
     w.routings[row, w.due[row, ROUTINGS]] = channel
     w.due[row, ROUTINGS] += 1
     w.clock[EVENTS] += 1
@@ -104,7 +111,7 @@ def land(w: FlitWorkspace, channel: int, flit: int, time: int) -> None:
     if here["branches"] > 0:
         offer(w, channel)
     elif here["count"] == 1:
-        route_at(w, channel, time + w.clock[ROUTING])
+        route_at(w, channel, time)
 
 
 @inlined_kernel
@@ -206,7 +213,7 @@ def leave(w: FlitWorkspace, channel: int, time: int) -> None:
         if least == here["length"]:
             here["branches"] = 0
             if here["count"] > 0:
-                route_at(w, channel, time + 1 + w.clock[ROUTING])
+                route_at(w, channel, time + 1)
     offer(w, channel)
 
 
