@@ -134,11 +134,24 @@ def _number(value: float) -> str:
 
 
 class Traffic(NamedTuple):
-    """Flits and packets between routers [from, to]; a multicast is a copy to each destination."""
+    """Flits and packets between routers [from, to], a multicast as a copy to each destination, and in how many cycles.
+
+    ``flit_hops`` are those of the copies; ``run_flits`` and ``run_flit_hops`` what the run itself injects and its links
+    carry, as its network forks multicasts.
+    """
 
     flits: IntArray
     packets: IntArray
     cycles: int
+    flit_hops: int
+    run_flits: int
+    run_flit_hops: int
+
+    @property
+    def busiest(self) -> tuple[int, float]:
+        """The router that sends the most, and its flits a cycle."""
+        rates = self.flits.sum(axis=1) / max(1, self.cycles)
+        return int(rates.argmax()), float(rates.max())
 
 
 def traffic_matrix(costs: Costs) -> Traffic:
@@ -162,7 +175,10 @@ def traffic_matrix(costs: Costs) -> Traffic:
         _add(plan, flits, (payload + headed * costs.chip.noc.header_flits) * sent * times)
         _add(plan, packets, headed * sent * times)
     facts: Facts = costs.analysis if costs.trace is None else costs.trace
-    return Traffic(flits, packets, facts.makespan_cycles)
+    y, x = np.divmod(np.arange(routers), costs.chip.columns)
+    hops = abs(y[:, None] - y) + abs(x[:, None] - x)
+    run = facts.counts.count("flits"), facts.counts.count("flit_hops")
+    return Traffic(flits, packets, facts.makespan_cycles, int((flits * hops).sum()), *run)
 
 
 def _add(plan: Plan, matrix: IntArray, amounts: IntArray) -> None:
@@ -191,7 +207,8 @@ def booksim_text(costs: Costs) -> str:
         f"{_title(costs)}: flits from the router of the row to that of the column in {traffic.cycles} cycles",
         f"{grid.columns} x {grid.rows} routers, numbered y * {grid.columns} + x as BookSim's nodes ({topology})",
         "BookSim 2 reads no matrix: a row over its sum is what dest() of a traffic pattern of your own draws from, and",
-        "the sum over the cycles that node's injection rate in flits. A multicast is a copy to each destination.",
+        "the sum over the cycles that node's injection rate in flits. What stays within a router is on the diagonal.",
+        *_copies(traffic),
     ]
     rows = [" ".join(map(str, row)) for row in traffic.flits.tolist()]
     return "\n".join([*(f"# {line}" for line in head), *rows]) + "\n"
@@ -200,22 +217,38 @@ def booksim_text(costs: Costs) -> str:
 def noxim_text(costs: Costs) -> str:
     """Return the traffic of a run as Noxim's traffic table: source, destination, packets a cycle (pir and por)."""
     traffic, grid = traffic_matrix(costs), costs.plan.grid
-    rates = traffic.packets / max(1, traffic.cycles)
-    if rates.max(initial=0.0) > 1:
+    between = traffic.packets * (1 - np.eye(len(traffic.packets), dtype=np.int64))
+    rates = between / max(1, traffic.cycles)
+    busiest = int(rates.sum(axis=1).argmax())
+    if rates[busiest].sum() > 1:
         raise DescriptionError(
-            f"--export noxim: {rates.max():.3g} packets a cycle between two routers: Noxim injects at most 1; make "
-            "noc.max_packet_flits larger"
+            f"--export noxim: router {busiest} sends {rates[busiest].sum():.3g} packets a cycle, and a node of "
+            "Noxim's at most 1; make noc.max_packet_flits larger"
         )
     mean = traffic.flits.sum() / max(1, traffic.packets.sum())
     head = [
         f"{_title(costs)}, over {traffic.cycles} cycles; packets have {mean:.4g} flits on average",
         f"mesh_dim_x: {grid.columns}, mesh_dim_y: {grid.rows}, traffic_distribution: TRAFFIC_TABLE_BASED",
-        "A multicast is a copy to each destination; what stays within a router is left out.",
+        f"What stays within a router is left out: {traffic.packets.trace()} of {traffic.packets.sum()} packets.",
+        *_copies(traffic),
         "source destination pir por",
     ]
-    pairs = np.argwhere(traffic.packets > 0)
-    lines = [f"{a} {b} {rates[a, b]:.9g} {rates[a, b]:.9g}" for a, b in pairs.tolist() if a != b]
+    pairs = np.argwhere(between > 0)
+    lines = [f"{a} {b} {rates[a, b]:.9g} {rates[a, b]:.9g}" for a, b in pairs.tolist()]
     return "\n".join([*(f"% {line}" for line in head), *lines]) + "\n"
+
+
+def _copies(traffic: Traffic) -> list[str]:
+    """Return what a tool that forks no packets makes of the multicasts, as lines of a file's head."""
+    router, rate = traffic.busiest
+    lines = [
+        "A multicast, under either delivery those of inputs and labels too, is a copy to each destination:",
+        f"{traffic.flits.sum()} flits over {traffic.flit_hops} links, where the run injects {traffic.run_flits} "
+        f"that go over {traffic.run_flit_hops}.",
+    ]
+    if rate > 1:
+        lines.append(f"Router {router} would inject {rate:.3g} flits a cycle, more than the 1 that a node can.")
+    return lines
 
 
 def _title(costs: Costs) -> str:

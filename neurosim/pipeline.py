@@ -329,9 +329,10 @@ def cost_placed(
     if SIMULATED_LEVELS[fidelity]:
         from neurosim.engine import simulate  # closed forms need neither SimPy nor a compiler
 
-        if before_simulating is not None and fidelity == "event":
+        if before_simulating is not None:
             what = (network, rule, placement, recipe)
-            before_simulating(predict_effort(*what, samples=total, forward_only=forward_only))
+            flits = analysis.counts.count("flit_routers") if fidelity == "flit" else 0
+            before_simulating(predict_effort(*what, samples=total, forward_only=forward_only, flit_routers=flits))
         plan = schedule(network, rule, placement, recipe, forward_only=forward_only)
         for level in SIMULATED_LEVELS[fidelity]:
             traces.append(simulate(plan, placement.chip, samples=total, log_rows=log_rows, network=level))

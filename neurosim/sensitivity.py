@@ -27,8 +27,14 @@ if TYPE_CHECKING:
 
 DEFAULT_RULES = ("bp", "bp-mirrored", "fa", "dfa", "ssdfa")
 BASELINE = "von_neumann"
+IDEAL_BASELINE = f"{BASELINE} (reuse ideal)"
+"""The same machine with a cache that keeps all it can: the truth lies between the two."""
+
 FACTORS = (0.5, 2.0)
 """What an assumed number is multiplied with."""
+
+FLIT_ONLY = "noc.router."
+"""What fidelity flit alone looks at."""
 
 ONE_PROCESSOR = ("grid", "chips", "noc.cores_per_router")
 """What cannot be but 1 in a machine behind a channel."""
@@ -99,19 +105,21 @@ class Sensitivity:
     """How far conclusions about energy and time hang on what is assumed.
 
     ``energies`` in pJ by machine, rule and component; ``seconds`` by machine and rule (of the bound, where nothing was
-    simulated); ``conclusions`` answers by question; ``variations`` one assumed
-    number at a time; ``together`` the conclusions that turn round where all assumed energies, powers and clocks err at
-    once, each to the worse side; ``not_varied`` the assumed numbers that were left as they are, with the reason.
+    simulated); ``conclusions`` answers by question, and ``margins`` what is more over what is less; ``variations`` one
+    assumed number at a time; ``together`` the conclusions that turn round where all assumed energies, powers and clocks
+    err at once, each to the worse side; ``not_varied`` the assumed numbers that were left as they are, with the reason.
     """
 
     network: str
     chip: str
-    baseline: str | None
+    baselines: tuple[str, ...]
     rules: tuple[str, ...]
     per: Per
+    fidelity: Fidelity
     energies: Mapping[str, Mapping[str, Mapping[str, float]]]
     seconds: Mapping[str, Mapping[str, float]]
     conclusions: Mapping[str, str]
+    margins: Mapping[str, float]
     variations: tuple[Variation, ...]
     together: tuple[Flip, ...]
     not_varied: Mapping[str, str]
@@ -136,11 +144,13 @@ class Sensitivity:
         return {
             "network": self.network,
             "chip": self.chip,
-            "baseline": self.baseline,
+            "baselines": self.baselines,
             "per": self.per,
+            "fidelity": self.fidelity,
             "energy_pj": self.energies,
             "seconds": self.seconds,
             "conclusions": self.conclusions,
+            "margins": self.margins,
             "parameters": [
                 {
                     "parameter": each.assumption.path,
@@ -177,10 +187,11 @@ def vary_assumed(
 ) -> Sensitivity:
     """Return what becomes of energies and conclusions where each assumed number is half or double what it is.
 
-    Conclusions are which of two rules needs less energy or time, whether the chip or ``von_neumann`` does, and which
-    component is the largest. A number that both machines share, with the same reason, is varied in both. ``recount``
-    varies the assumed whole numbers of structure too (of a list, such as the lanes, the last one), and counts again for
-    each value: simulated, or in closed form, as ``fidelity`` says. The rest is as in ``cost``.
+    Conclusions are which of two rules needs less energy or time, whether the chip or ``von_neumann`` does (with either
+    reuse of its cache), and which component is the largest. A number that machines share, with the same reason, is
+    varied in all of them. ``recount`` varies the assumed whole numbers of structure too (of a list, such as the lanes,
+    the last one), and counts again for each value: simulated, or in closed form, as ``fidelity`` says. The rest is as
+    in ``cost``.
 
     Raises:
         DescriptionError, PlacementError, SimulationError: what was asked for does not exist, fit or end.
@@ -193,7 +204,7 @@ def vary_assumed(
     used = merge_recipe(recipe, settings)
     machines = {machine.name: machine}
     if not machine.behind_channel:
-        machines[BASELINE] = load_chip(BASELINE)
+        machines |= _baselines()
 
     def costs(name: str, other: Chip) -> dict[str, Costs]:
         own = used if name == machine.name else merge_recipe(used, {"microbatch": "auto"})
@@ -205,7 +216,7 @@ def vary_assumed(
     priced = [study.vary(each) for each in shared if _is_varied(each)]
     recounted = []
     if recount:
-        structure = [_without_single(each, machines) for each in shared if _is_whole(each) and not is_priced(each.path)]
+        structure = [_without_single(each, machines) for each in shared if _is_structure(each, fidelity)]
         structure = [each for each in structure if each.machines]
         for done, each in enumerate(structure):
             progress("counted again", done, len(structure))
@@ -215,16 +226,24 @@ def vary_assumed(
     return Sensitivity(
         network=found.name,
         chip=machine.name,
-        baseline=BASELINE if len(machines) > 1 else None,
+        baselines=tuple(machines)[1:],
         rules=tuple(names),
         per=per,
+        fidelity=fidelity,
         energies={name: {rule: one.energy_pj for rule, one in own.items()} for name, own in study.found().items()},
         seconds={name: {rule: one.seconds for rule, one in own.items()} for name, own in study.found().items()},
         conclusions=conclude(study.found()),
+        margins=margins(study.found()),
         variations=varied,
         together=tuple(study.together(priced)),
-        not_varied=_not_varied(machines, varied),
+        not_varied=_not_varied(machines, varied, fidelity),
     )
+
+
+def _baselines() -> dict[str, Chip]:
+    machine = load_chip(BASELINE)
+    ideal = override(machine, "channel.reuse", "ideal").model_copy(update={"name": IDEAL_BASELINE})
+    return {BASELINE: machine, IDEAL_BASELINE: ideal}
 
 
 def assumptions(machines: Mapping[str, Chip]) -> list[Assumption]:
@@ -265,23 +284,41 @@ MEASURES: dict[str, Callable[[Outcome], float]] = {
 COMPONENT = "energy: largest component of "
 
 
-def conclude(found: Outcomes) -> dict[str, str]:
-    """Return the conclusions that a user would draw from energies and seconds; the first machine is the chip."""
+def _asked(found: Outcomes) -> dict[str, dict[str, float]]:
+    """Return what each question weighs against each other; the first machine is the chip."""
     chip, *others = found
-    answers = {}
+    asked = {}
     for what, measure in MEASURES.items():
         for a, b in combinations(found[chip], 2):
-            answers[f"{what}: {a} or {b}"] = _less(a, b, measure(found[chip][a]), measure(found[chip][b]))
+            asked[f"{what}: {a} or {b}"] = {name: measure(found[chip][name]) for name in (a, b)}
         for baseline in others:
             for rule in found[chip]:
-                pair = measure(found[chip][rule]), measure(found[baseline][rule])
-                answers[f"{what}: {rule} on {chip} or {baseline}"] = _less(chip, baseline, *pair)
+                weighed = {name: measure(found[name][rule]) for name in (chip, baseline)}
+                asked[f"{what}: {rule} on {chip} or {baseline}"] = weighed
     for rule, one in found[chip].items():
-        answers[f"{COMPONENT}{rule}"] = max(COMPONENTS, key=one.energy_pj.__getitem__)
-    return answers
+        asked[f"{COMPONENT}{rule}"] = {part: one.energy_pj[part] for part in COMPONENTS}
+    return asked
 
 
-def _less(a: str, b: str, first: float, second: float) -> str:
+def conclude(found: Outcomes) -> dict[str, str]:
+    """Return the conclusions that a user would draw from energies and seconds, by question."""
+    return {
+        question: max(weighed, key=weighed.__getitem__) if question.startswith(COMPONENT) else _less(*weighed.items())
+        for question, weighed in _asked(found).items()
+    }
+
+
+def margins(found: Outcomes) -> dict[str, float]:
+    """Return by question the largest of what is weighed over the next; infinite where that is nothing."""
+    margins = {}
+    for question, weighed in _asked(found).items():
+        most, next_to = sorted(weighed.values())[-1:-3:-1]
+        margins[question] = most / next_to if next_to else float("inf")
+    return margins
+
+
+def _less(one: tuple[str, float], other: tuple[str, float]) -> str:
+    (a, first), (b, second) = one, other
     if abs(first - second) <= 1e-9 * max(first, second):
         return f"{a} = {b}"
     return f"{a} < {b}" if first < second else f"{b} < {a}"
@@ -291,8 +328,10 @@ def _is_varied(each: Assumption) -> bool:
     return is_priced(each.path) and not each.path.startswith("memory_energy.") and _last(each.value) > 0
 
 
-def _is_whole(each: Assumption) -> bool:
-    return float(_last(each.value)).is_integer() and _last(each.value) > 0
+def _is_structure(each: Assumption, fidelity: Fidelity) -> bool:
+    """Whether counts or cycles of this fidelity hang on an assumed whole number."""
+    whole = float(_last(each.value)).is_integer() and _last(each.value) > 0
+    return whole and not is_priced(each.path) and (fidelity == "flit" or not each.path.startswith(FLIT_ONLY))
 
 
 def _last(value: Value) -> float:
@@ -305,7 +344,7 @@ def _whole_values(value: Value) -> tuple[Value, Value]:
     return ((*value[:-1], pair[0]), (*value[:-1], pair[1])) if isinstance(value, tuple) else pair
 
 
-def _not_varied(machines: Mapping[str, Chip], varied: Iterable[Variation]) -> dict[str, str]:
+def _not_varied(machines: Mapping[str, Chip], varied: Iterable[Variation], fidelity: Fidelity) -> dict[str, str]:
     """Return why each other assumed number was left as it is."""
     done = {(each.assumption.path, name) for each in varied for name in each.assumption.machines}
     left: dict[str, str] = {}
@@ -313,13 +352,15 @@ def _not_varied(machines: Mapping[str, Chip], varied: Iterable[Variation]) -> di
         for path, (value, _) in assumed_reasons(chip).items():
             if (path, name) not in done:
                 single = machines[name].behind_channel and path in ONE_PROCESSOR
-                left[f"{name}.{path}"] = "it is one processor" if single else _why_left(path, value)
+                left[f"{name}.{path}"] = "it is one processor" if single else _why_left(path, value, fidelity)
     return left
 
 
-def _why_left(path: str, value: Any) -> str:
+def _why_left(path: str, value: Any, fidelity: Fidelity) -> str:
     if path.startswith("memory_energy."):
         return "only a sweep that changes memories uses it"
+    if path.startswith(FLIT_ONLY) and fidelity != "flit":
+        return "only fidelity flit looks at it"
     if not isinstance(value, int | float):
         return "a list of numbers"
     if value == 0:

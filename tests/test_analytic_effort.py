@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from naive_case import Case
@@ -92,21 +94,33 @@ def test_a_long_simulation_is_announced_on_a_terminal(
         assert said.err == ""
 
 
-@pytest.mark.parametrize(("fidelity", "announced"), [("event", True), ("analytic", False)])
+@pytest.mark.parametrize(("fidelity", "announced"), [("event", True), ("flit", True), ("analytic", False)])
 def test_the_command_announces_what_it_will_simulate(
     fidelity: str, announced: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     monkeypatch.setattr("neurosim.analytic.LONG_SECONDS", 0.0)
     with pytest.raises(SystemExit, match="0"):
-        app.main(["cost", "--network", "4-3-3-2", "--chip", "tiny", "--fidelity", fidelity])
-    assert ("link crossings, about 0 seconds" in capsys.readouterr().err) == announced
+        app.main(["cost", "--network", "4-3-3-2", "--chip", "mesh64", "--fidelity", fidelity])
+    said = capsys.readouterr().err
+    assert ("link crossings" in said and "about 0 seconds" in said) == announced
+    assert ("flits through routers" in said) == (fidelity == "flit")
 
 
-@pytest.mark.parametrize("fidelity", ["event", "analytic"])
+def test_flits_are_those_of_the_microbatches_that_are_simulated() -> None:
+    told: list[Effort] = []
+    wanted: dict[str, Any] = {"chip": "mesh64", "fidelity": "flit", "batch_size": 8, "before_simulating": told.append}
+    once = cost("24-12-5", microbatch=8, **wanted)
+    cost("24-12-5", microbatch=8, per="epoch", samples=800, **wanted)
+    alone, of_a_hundred = told
+    assert alone.flits == of_a_hundred.flits == once.counts["flit_routers"]
+    assert alone.seconds > Effort(alone.tasks, alone.messages, alone.crossings, False).seconds
+
+
+@pytest.mark.parametrize("fidelity", ["event", "flit", "analytic"])
 def test_cost_tells_the_effort_before_it_simulates(fidelity: str) -> None:
     told: list[Effort] = []
-    costs = cost("4-3-3-2", chip="tiny", batch_size=4, fidelity=fidelity, before_simulating=told.append)  # type: ignore[arg-type]
+    costs = cost("4-3-3-2", chip="mesh64", batch_size=4, fidelity=fidelity, before_simulating=told.append)  # type: ignore[arg-type]
     assert len(told) == (costs.trace is not None)
     if costs.trace is not None:
         assert (told[0].tasks, told[0].crossings) == simulated(costs.trace)

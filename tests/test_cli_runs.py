@@ -220,6 +220,11 @@ def test_cost_writes_files_for_other_tools(tmp_path, capsys):
     assert "Energy by component" in capsys.readouterr().out
     for path in files.values():
         assert "24-12-5 under bp on mesh64" in path.read_text(encoding="utf-8").partition("\n")[0]
+    for wrong, why in (
+        (files["noxim"], "there already"), (tmp_path / "no" / "t.txt", "no folder that can be written")
+    ):  # fmt: skip
+        assert run("cost", "--network", "24-12-5", "--export", f"noxim:{wrong}") == 2
+        assert why in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -230,6 +235,7 @@ def test_cost_writes_files_for_other_tools(tmp_path, capsys):
         (("--recount",), "--recount: is for --sensitivity; add it"),
         (("--sensitivity", "--export", "noxim:t.txt"), "--export noxim:t.txt: is of one rule's costs"),
         (("--sensitivity", "--set", "dfa:lr=1"), "the rules of a sensitivity share one recipe; set lr for all"),
+        (("--export", "noxim:t.txt", "--export", "booksim:t.txt"), "--export booksim:t.txt: t.txt is named twice"),
         (("--export", "noxim"), "--export noxim: write KIND:FILE, such as accelergy:counts.yaml"),
         (("--export", "boksim:t.txt"), "allowed are accelergy, booksim, noxim; did you mean 'booksim'?"),
         (("--export", "noxim:t.txt", "--per", "sample"), "a sample's share of a step is no whole count"),

@@ -145,10 +145,12 @@ def test_packets_carry_their_header() -> None:
 
 def test_what_cannot_be_simulated_is_refused_with_the_way_out() -> None:
     plan = Pipeline(paper_case("dfa")).plan
-    with pytest.raises(SimulationError, match="set noc.hop_cycles to 5 or more, or take fidelity event"):
+    with pytest.raises(SimulationError, match="set noc.hop_cycles to 5 or more; or take fidelity event"):
         simulate(plan, tiny_chip(), network="flit")
     chip = with_routers(tiny_chip(), Router(vc_buffer_flits=4))
-    with pytest.raises(SimulationError, match="set noc.router.multicast_packet_flits to 4 or vc_buffer_flits to 8"):
+    with pytest.raises(
+        SimulationError, match=r"set noc.router.multicast_packet_flits to 4 or noc.router.vc_buffer_flits to 8"
+    ):
         simulate(Pipeline(paper_case("dfa", chip=chip)).plan, chip, network="flit")
     with pytest.raises(DescriptionError, match="allowed are event, flit"):
         simulate(plan, tiny_chip(), network="flits")  # type: ignore[arg-type]

@@ -11,7 +11,16 @@ from neurosim.chips import assumed_reasons, is_priced, load_chip
 from neurosim.descriptions import override
 from neurosim.errors import DescriptionError
 from neurosim.pipeline import cost
-from neurosim.sensitivity import Flip, Outcome, Sensitivity, assumptions, conclude, vary_assumed
+from neurosim.sensitivity import (
+    IDEAL_BASELINE,
+    Flip,
+    Outcome,
+    Sensitivity,
+    assumptions,
+    conclude,
+    margins,
+    vary_assumed,
+)
 
 NETWORK, RULES = "24-12-12-5", ["bp", "dfa", "ssdfa"]
 
@@ -21,12 +30,16 @@ def found() -> Sensitivity:
     return vary_assumed(NETWORK, rules=RULES, batch_size=8, fidelity="analytic")
 
 
+def machines_of(found: Sensitivity):
+    return {name: load_chip(name.partition(" ")[0]) for name in (found.chip, *found.baselines)}
+
+
 def energies(chip, rule, **settings):
     return cost(NETWORK, rule=rule, chip=chip, batch_size=8, fidelity="analytic", **settings).energy_joules
 
 
 def test_every_assumed_price_is_varied_from_half_to_double(found):
-    machines = {name: load_chip(name) for name in ("mesh64", "von_neumann")}
+    machines = machines_of(found)
     wanted = {
         (path, name)
         for name, chip in machines.items()
@@ -40,11 +53,12 @@ def test_every_assumed_price_is_varied_from_half_to_double(found):
 
 def test_an_assumed_number_is_either_varied_or_listed_with_the_reason(found):
     varied = {f"{name}.{each.assumption.path}" for each in found.variations for name in each.assumption.machines}
-    everything = {f"{name}.{path}" for name in ("mesh64", "von_neumann") for path in assumed_reasons(load_chip(name))}
+    everything = {f"{name}.{path}" for name, chip in machines_of(found).items() for path in assumed_reasons(chip)}
     assert varied | set(found.not_varied) == everything
     assert not varied & set(found.not_varied)
     assert found.not_varied["mesh64.grid"] == "a list of numbers"
     assert found.not_varied["mesh64.noc.flit_bits"] == "counts or cycles hang on it"
+    assert found.not_varied["mesh64.noc.router.vc_buffer_flits"] == "only fidelity flit looks at it"
 
 
 @pytest.mark.parametrize("path", ["core.mac_pj", "clock_mhz", "static_w_core", "noc.router_pj_per_flit"])
@@ -85,6 +99,11 @@ def test_conclusions_are_answers_about_energy_and_time():
         "energy: largest component of a": "mac",
         "energy: largest component of b": "static",
     }
+    factors = margins({"chip": costs, "other": {"a": costs["b"], "b": costs["b"]}})
+    assert list(factors) == list(answers)
+    assert factors["energy: a or b"] == pytest.approx(4 / 3)
+    assert factors["time: b on chip or other"] == 1
+    assert factors["energy: largest component of b"] == 3
 
 
 def test_a_conclusion_that_hangs_on_one_number_turns_round():
@@ -144,7 +163,7 @@ def test_the_table_has_a_row_for_each_number_and_rule(found):
 
 def test_a_machine_behind_a_channel_has_no_other_to_be_held_against():
     found = vary_assumed(NETWORK, rules="dfa", chip="von_neumann", batch_size=8, fidelity="analytic")
-    assert found.baseline is None
+    assert found.baselines == ()
     assert set(found.conclusions) == {"energy: largest component of dfa"}
 
 
@@ -152,6 +171,21 @@ def test_what_makes_one_processor_several_is_not_counted_again():
     found = vary_assumed(NETWORK, rules="dfa", batch_size=8, fidelity="analytic", recount=True)
     assert not [each for each in found.variations if each.notes]
     assert found.not_varied["von_neumann.noc.cores_per_router"] == "it is one processor"
+
+
+def test_the_chip_is_held_against_both_bounds_of_a_cache(found):
+    ideal = override(load_chip("von_neumann"), "channel.reuse", "ideal")
+    assert found.baselines == ("von_neumann", IDEAL_BASELINE)
+    for rule in RULES:
+        joules = energies(ideal, rule, microbatch="auto")
+        assert found.energies[IDEAL_BASELINE][rule]["total"] == pytest.approx(1e12 * joules, rel=1e-12)
+        assert f"energy: {rule} on mesh64 or {IDEAL_BASELINE}" in found.conclusions
+
+
+def test_routers_are_varied_where_flits_are_simulated():
+    chip = override(load_chip("mesh64"), "grid", "[2, 2]")
+    found = vary_assumed("12-8-4", rules="dfa", chip=chip, batch_size=4, recount=True, fidelity="flit")
+    assert "noc.router.vc_buffer_flits" in {each.assumption.path for each in found.variations}
 
 
 def test_rules_that_are_named_twice_are_refused():

@@ -9,18 +9,20 @@ from neurosim.reports.style import new_figure, rule_looks, settings
 
 
 def draw_movement(ratios) -> Figure:
-    """A point for every network: what BP moves over what SSDFA moves, a line of panels for each definition."""
+    """A point for every network: what BP moves over what SSDFA moves, a line for each definition."""
     rows = list(dict.fromkeys((definition, machine, variant) for _, machine, variant, definition, _ in ratios))
     networks = list(dict.fromkeys(network for network, *_ in ratios))
     marks = dict(zip(networks, "osD^v", strict=False))
     colours = dict(zip(networks, ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000"), strict=False))
     with settings():
-        figure = new_figure(9.5, 1.6 + 0.23 * len(rows))
+        figure = new_figure(9.5, 1.6 + 0.27 * len(rows))
         ax = figure.subplots()
-        for network in networks:
+        for number, network in enumerate(networks):
+            apart = 0.13 * (number - (len(networks) - 1) / 2)  # or equal ones would hide each other
             found = {(d, m, v): ratio for name, m, v, d, ratio in ratios if name == network}
             ax.plot(
-                [found[row] for row in rows], range(len(rows)), linestyle="", marker=marks[network], markersize=6,
+                [found[row] for row in rows], [place + apart for place in range(len(rows))], linestyle="",
+                marker=marks[network], markersize=4.5,
                 color=colours[network], alpha=0.85, label=network,
             )  # fmt: skip
         ax.set_xscale("log")
@@ -28,8 +30,9 @@ def draw_movement(ratios) -> Figure:
             ax.axvline(factor, color="#666666", linewidth=0.9, linestyle=style, zorder=0)
         ax.set_yticks(range(len(rows)), [f"{d}, {m}, BP {v}" for d, m, v in rows])
         ax.set_ylim(len(rows) - 0.4, -0.6)
-        ax.grid(axis="x")
-        ax.set_xlabel('BP / SSDFA (dashed: 100, from where "orders of magnitude" holds)')
+        for place in range(0, len(rows), 2):
+            ax.axhspan(place - 0.5, place + 0.5, color="#F3F3F3", zorder=-1)
+        ax.set_xlabel('BP / SSDFA (line: 1; dotted: 10; dashed: 100, from where "orders of magnitude" holds)')
         figure.legend(loc="outside lower center", ncols=5)
         figure.suptitle("What BP moves for each bit that SSDFA moves", fontsize=10.5)
         figure.draw_without_rendering()
@@ -93,6 +96,8 @@ def draw_scaling(frames) -> Figure:
         for ax in axes[:, 0]:
             ax.set_ylabel("makespan of a step (ms)")
         figure.legend(handles=axes[0][0].get_legend_handles_labels()[0], loc="outside lower center", ncols=4)
-        figure.suptitle("784-800-800-10, batch 64: where each rule is fastest (rings)", fontsize=10.5)
+        figure.suptitle(
+            "784-800-800-10, batch 64: where each rule is fastest (rings; dfa lies beneath ssdfa)", fontsize=10.5
+        )
         figure.draw_without_rendering()
     return figure

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 
 import neurosim as ns
+from neurosim.costs import memory_accesses
 from neurosim.pipeline import Costs, cost_placed
 from neurosim.placement import place_together
 from neurosim.rules import values_needed
@@ -18,6 +20,8 @@ BP = {"owner": "bp", "mirrored": "bp-mirrored"}
 BATCH_SIZE = 64
 DEPTHS = (1, 2, 3, 5, 7, 10)
 CORES = tuple(2**power for power in range(11))
+DEPTH_SHARE = 0.8
+"""From which share of the number of layers a ratio counts as approaching it."""
 CRAFTON = "B. Crafton et al., Frontiers in Neuroscience 13:525, 2019"
 WOLTERS = "C. Wolters et al., arXiv 2212.14337, 2022"
 
@@ -91,7 +95,7 @@ def validate(extent: Extent) -> Section:
     depth, scaling = _depth_times(), _scaling()
     tables = [
         _movement_table(networks, ratios), _mac_table(networks, costs), _depth_table(depth),
-        _savings_table(networks, costs), _gain_table(networks, costs), _scaling_table(scaling),
+        _savings_table(networks, costs, ratios), _gain_table(networks, costs), _scaling_table(scaling),
     ]  # fmt: skip
     figures = {
         "claims-movement": ("What BP moves for each bit that SSDFA moves, by definition", draw_movement(ratios)),
@@ -199,47 +203,41 @@ def _depth_table(times) -> Table:
     lines = []
     for row in times:
         owner, mirrored = (row[rule] / row["dfa"] for rule in ("bp", "bp-mirrored"))
-        holds = "holds" if owner >= 0.8 * row["layers"] else "fails"
-        lines.append((row["chip"], str(row["layers"]), f"{owner:.2f}", f"{mirrored:.2f}", holds))
+        cells = [
+            f"{ratio:.2f} ({'holds' if ratio >= DEPTH_SHARE * row['layers'] else 'fails'})"
+            for ratio in (owner, mirrored)
+        ]
+        lines.append((row["chip"], str(row["layers"]), *cells))
     title = (
         f'"The backward time falls by a factor approaching the number of layers" ({WOLTERS}, on compute-in-memory): '
-        "BP / DFA, hidden layers of 240, overlap none; it holds from 0.8 times the layers"
+        f"BP / DFA, hidden layers of 240, overlap none; it holds from {DEPTH_SHARE} times the layers"
     )
-    return Table(title, ("chip", "layers", "BP owner / DFA", "BP mirrored / DFA", "owner"), lines)
+    return Table(title, ("chip", "layers", "BP owner / DFA", "BP mirrored / DFA"), lines)
 
 
-def _savings_table(networks, costs) -> Table:
+SAVED = ("values needed", "error bit-hops", "step bit-hops", *BEHIND_CHANNEL)
+"""Definitions of data movement whose savings are held against those of memory accesses and MACs."""
+
+
+def _savings_table(networks, costs, ratios) -> Table:
+    """BP over SSDFA of data movement, and the larger one of memory accesses and MACs."""
+    rows: dict[tuple[str, str, str], list[tuple[float, float]]] = {}
+    for network, machine, variant, definition, moved in ratios:
+        if definition in SAVED:
+            of = costs[network, machine]
+            bp, ssdfa = of[BP[variant]].counts, of["ssdfa"].counts
+            other = max(memory_accesses(bp) / memory_accesses(ssdfa), bp["macs"] / ssdfa["macs"])
+            rows.setdefault((machine, variant, definition), []).append((moved, other))
     lines = []
-    for network in networks:
-        of = costs[network, "mesh64"]
-        for variant, rule in BP.items():
-            moved = {d: movement(of[rule], d) / movement(of["ssdfa"], d) for d in ("values needed", "error bit-hops")}
-            moved["step bit-hops"] = of[rule].counts["bit_hops"] / of["ssdfa"].counts["bit_hops"]
-            accesses = _accesses(of[rule]) / _accesses(of["ssdfa"])
-            macs = of[rule].counts["macs"] / of["ssdfa"].counts["macs"]
-            larger = [name for name, ratio in moved.items() if ratio > max(accesses, macs)]
-            cells = [f"{ratio:.3g}" for ratio in (*moved.values(), accesses, macs)]
-            lines.append((network, variant, *cells, ", ".join(larger) or "none"))
-    headings = (
-        "network",
-        "BP",
-        "values needed",
-        "error bit-hops",
-        "step bit-hops",
-        "memory accesses",
-        "MACs",
-        "larger",
-    )
+    for (machine, variant, definition), found in rows.items():
+        holds = sum(moved > other for moved, other in found)
+        cells = [f"{moved:.3g} to {other:.3g} ({'yes' if moved > other else 'no'})" for moved, other in found]
+        lines.append((definition, machine, variant, *cells, f"{holds} of {len(found)}"))
     title = (
-        '"Savings of data movement are larger than those of memory accesses and MACs": BP / SSDFA on mesh64, multicast'
+        '"Savings of data movement are larger than those of memory accesses and MACs": BP / SSDFA of what moves, to '
+        "the larger one of BP / SSDFA of a step's memory accesses and MACs"
     )
-    return Table(title, headings, lines)
-
-
-def _accesses(costs: Costs) -> float:
-    from neurosim.costs import memory_accesses
-
-    return memory_accesses(costs.counts)
+    return Table(title, ("definition", "machine", "BP", *networks, "holds"), lines)
 
 
 def _gain_table(networks, costs) -> Table:
@@ -283,11 +281,16 @@ def fastest(rows) -> int:
 
 
 def worthwhile(rows) -> int:
-    """Return the number of cores up to which each doubling shortened the step by a tenth or more."""
+    """Return the number of cores up to which each larger machine shortened the step by a tenth or more."""
     ordered = rows.sort_values("cores")
     cores, seconds = ordered["cores"].tolist(), ordered["seconds"].tolist()
-    worth = [number for number in range(1, len(cores)) if seconds[number] <= 0.9 * seconds[number - 1]]
-    return int(cores[worth[-1]] if worth else cores[0])
+    steps = range(1, len(cores))
+    return int(cores[len(list(takewhile(lambda number: seconds[number] <= 0.9 * seconds[number - 1], steps)))])
+
+
+def harmless(rows) -> int:
+    """Return the largest number of cores with which the step takes no more than a tenth longer than the shortest."""
+    return int(rows.loc[rows["seconds"] <= 1.1 * rows["seconds"].min(), "cores"].max())
 
 
 def _scaling_table(frames) -> Table:
@@ -295,12 +298,15 @@ def _scaling_table(frames) -> Table:
     for variant, frame in frames.items():
         ran = frame[frame["status"] == "ok"]
         for delivery, rows in ran.groupby("axis.delivery", sort=False):
-            for what, find in (("fastest at", fastest), ("gains 10 % up to", worthwhile)):
+            for what, find in (
+                ("gains 10 % up to", worthwhile), ("fastest at", fastest), ("loses less than 10 % up to", harmless)
+            ):  # fmt: skip
                 found = {rule: find(rows[rows["rule"] == rule]) for rule in RULES}
                 earlier = [f"{name}: {'yes' if found[rule] < found['dfa'] else 'no'}" for name, rule in BP.items()]
                 lines.append((variant, delivery, what, *(str(found[rule]) for rule in RULES), ", ".join(earlier)))
     title = (
-        '"BP stops scaling with cores earlier than DFA": the number of cores with the shortest step, and that up to '
-        "which a doubling shortens it by a tenth or more; 784-800-800-10 on mesh64 scaled to 1 to 1024 cores"
+        '"BP stops scaling with cores earlier than DFA": the number of cores up to which each larger machine shortens '
+        "the step by a tenth or more, that with the shortest step, and the largest whose step is at most a tenth "
+        "longer; 784-800-800-10 on mesh64 scaled to 1, 2, 4, 9, 16, 36, 64, 132, 256, 529 and 1024 cores"
     )
     return Table(title, ("a core", "delivery", "cores", *RULES, "BP earlier than DFA"), lines)

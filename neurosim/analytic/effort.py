@@ -1,4 +1,4 @@
-"""How much an event simulation has to do, in closed form, and about how long that takes: known before it begins."""
+"""How much a simulation has to do, in closed form, and about how long that takes: known before it begins."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ START_SECONDS = 0.015
 TASK_SECONDS = 11e-6
 MESSAGE_SECONDS = 1.0e-6
 CROSSING_SECONDS = 0.05e-6
+FLIT_SECONDS = 0.12e-6
 """Fitted to runs of 4 thousand to 200 million crossings; which, when and on what stands in benchmarks/README.md."""
 
 LONG_SECONDS = 60.0
@@ -26,23 +27,25 @@ LONG_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Effort:
-    """What an event simulation goes through.
+    """What a simulation goes through.
 
     ``tasks`` that are run, ``messages`` of one microbatch, which are made before anything moves, and ``crossings``,
-    each one link granted to one message. Where ``repeats``, tasks and crossings are an upper estimate: microbatches
-    overlap, and an epoch is simulated until its steps repeat, which they do within MOST_STEPS or it is simulated whole.
+    each one link granted to one message; at the flit level also ``flits``, each one through one router. Where
+    ``repeats``, all are an upper estimate: microbatches overlap, and an epoch is simulated until its steps repeat,
+    which they do within MOST_STEPS or it is simulated whole.
     """
 
     tasks: int
     messages: int
     crossings: int
     repeats: bool
+    flits: int = 0
 
     @property
     def seconds(self) -> float:
         """About how long it takes, kernels compiled, on a machine like the one measured: right to a factor of two."""
         work = self.tasks * TASK_SECONDS + self.messages * MESSAGE_SECONDS
-        return START_SECONDS + work + self.crossings * CROSSING_SECONDS
+        return START_SECONDS + work + self.crossings * CROSSING_SECONDS + self.flits * FLIT_SECONDS
 
 
 def predict_effort(
@@ -53,10 +56,12 @@ def predict_effort(
     *,
     samples: int | None = None,
     forward_only: bool = False,
+    flit_routers: int = 0,
 ) -> Effort:
     """Return what simulating an epoch of ``samples`` samples, or one step, takes: exactly, where nothing overlaps.
 
-    Without overlap each distinct microbatch is simulated once, at most four of them, whatever ``samples`` is.
+    Without overlap each distinct microbatch is simulated once, at most four of them, whatever ``samples`` is. For the
+    flit level, ``flit_routers`` is that count of all samples; it simulates a share, as if microbatches had equal ones.
     """
     layout = Layout(network, rule, placement, recipe, forward_only)
     messages = every = last = 0  # crossings of each microbatch, and of a step's last one besides
@@ -65,12 +70,16 @@ def predict_effort(
         messages += sent
         every += 0 if flow.payload.once else crossings
         last += crossings if flow.payload.once else 0
-    microbatches, ends = _simulated(layout, recipe.batch_size if samples is None else samples)
+    total = recipe.batch_size if samples is None else samples
+    microbatches, ends = _simulated(layout, total)
+    every_one = sum(microbatch_times(placement.microbatch, recipe.batch_size, total).values())
+    share = 1.0 if recipe.overlap == "exact" else microbatches / every_one  # what overlaps hardly ever repeats there
     return Effort(
         tasks=microbatches * sum(group.count for group in task_groups(layout)),
         messages=messages,
         crossings=microbatches * every + ends * last,
         repeats=recipe.overlap == "exact",
+        flits=int(flit_routers * share),
     )
 
 

@@ -37,7 +37,7 @@ def show_cost(
         bool, typer.Option("--sensitivity", help="Vary what is assumed from half to double, and say what turns round.")
     ] = False,
     recount: Annotated[
-        bool, typer.Option("--recount", help="With --sensitivity: also what counts and cycles hang on, in closed form.")
+        bool, typer.Option("--recount", help="With --sensitivity: also what counts and cycles hang on.")
     ] = False,
     exports: Annotated[
         list[str], typer.Option("--export", metavar="KIND:FILE", help="Write accelergy, booksim or noxim files.")
@@ -101,6 +101,8 @@ def show_cost(
         print_json(costs.as_dict())
     else:
         print_costs(costs)
+        for kind, path in files:
+            print(f"{kind} file: {path}")
 
 
 def _shown(value: float, unit: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,12 +15,12 @@ def read_exports(texts: Sequence[str], per: str) -> list[tuple[str, Path]]:
     """Return the kind and path of each ``KIND:FILE``, before anything is counted.
 
     Raises:
-        DescriptionError: there is no such kind, no file, or costs are per sample.
+        DescriptionError: there is no such kind, the file cannot be made or is there already, or costs are per sample.
     """
     from neurosim.errors import DescriptionError
     from neurosim.exports import check_kind
 
-    found = []
+    found: list[tuple[str, Path]] = []
     for text in texts:
         kind, colon, path = text.partition(":")
         if not colon or not path:
@@ -27,7 +28,14 @@ def read_exports(texts: Sequence[str], per: str) -> list[tuple[str, Path]]:
         check_kind(kind)
         if per == "sample":
             raise DescriptionError(f"--export {text}: a sample's share of a step is no whole count; take --per step")
-        found.append((kind, Path(path)))
+        file = Path(path).expanduser()
+        if file.exists():
+            raise DescriptionError(f"--export {text}: {path} is there already; name a new file")
+        if not (file.parent.is_dir() and os.access(file.parent, os.W_OK)):
+            raise DescriptionError(f"--export {text}: {file.parent} is no folder that can be written")
+        if any(file == other for _, other in found):
+            raise DescriptionError(f"--export {text}: {path} is named twice")
+        found.append((kind, file))
     return found
 
 

@@ -61,38 +61,82 @@ def show_sensitivity(
 
 
 def print_sensitivity(found: Sensitivity) -> None:
-    """Print what each assumed number does to energies, which conclusions turn round, and what was left as it is."""
+    """Print what rules cost, what each assumed number does to it, which conclusions turn round, and what was left."""
+    _print_costs(found)
+    _print_variations(found)
+    _print_conclusions(found)
+    reasons: dict[str, dict[str, list[str]]] = {}
+    for path, why in found.not_varied.items():
+        machine, _, field = path.partition(".")
+        reasons.setdefault(why, {}).setdefault(field, []).append(machine)
+    for why, fields in reasons.items():
+        left = [
+            field if found.chip in machines else f"{field} ({_machines(machines)})"
+            for field, machines in fields.items()
+        ]
+        print(f"not varied, {why}: {', '.join(left)}")
+    if not found.baselines:
+        print(f"{found.chip} is behind a channel itself, so no other machine stands beside it")
+
+
+def _print_costs(found: Sensitivity) -> None:
+    from neurosim.cli.output import print_table
+    from neurosim.units import human
+
+    machines = (found.chip, *found.baselines)
+    rows = [
+        (rule, *(f"{human(found.energies[name][rule]['total'] * 1e-12, 'joules')}, "
+                 f"{human(found.seconds[name][rule], 'seconds')}" for name in machines))
+        for rule in found.rules
+    ]  # fmt: skip
+    time = "the bound of the time" if found.fidelity == "analytic" else "time"
+    print_table(f"{found.network}, per {found.per}: energy and {time}", ["rule", *machines], rows)
+
+
+def _print_variations(found: Sensitivity) -> None:
     from neurosim.cli.output import print_table
     from neurosim.sensitivity import shown_value
 
     rows = [
         (
             each.assumption.path,
-            " ".join(each.assumption.machines),
+            _machines(each.assumption.machines),
             f"{shown_value(each.values[0])} to {shown_value(each.values[1])}",
-            *(f"{pair[0]:.3f} to {pair[1]:.3f}" for pair in each.ratios.values()),
+            *(f"{pair[0]:.2f} to {pair[1]:.2f}" for pair in each.ratios.values()),
             "; ".join((*_told(each.flips), *each.notes)),
         )
         for each in found.variations
     ]
     title = f"{found.network} on {found.chip}: energy with half and with double of what is assumed, over what it is"
     print_table(title, ["assumed", "of", "half to double", *found.rules, "turns round"], rows)
+
+
+def _print_conclusions(found: Sensitivity) -> None:
+    from neurosim.cli.output import print_table
+
     together = {flip.question: flip.after for flip in found.together}
     alone: dict[str, list[str]] = {}
     for each in found.variations:
         for flip in each.flips:
             alone.setdefault(flip.question, []).append(each.assumption.path)
     lines = [
-        (question, answer, ", ".join(dict.fromkeys(alone.get(question, ()))) or "none", together.get(question, "holds"))
+        (
+            question, answer, f"{found.margins[question]:.3f}",
+            ", ".join(dict.fromkeys(alone.get(question, ()))) or "none", together.get(question, "holds"),
+        )
         for question, answer in found.conclusions.items()
-    ]
-    heads = ["question", "conclusion", "turned round by one of", "all prices wrong at once"]
+    ]  # fmt: skip
+    heads = ["question", "conclusion", "by a factor of", "turned round by one of", "all prices wrong at once"]
     print_table("Conclusions", heads, lines)
-    reasons: dict[str, dict[str, None]] = {}
-    for path, why in found.not_varied.items():
-        reasons.setdefault(why, {})[path.partition(".")[2]] = None
-    for why, paths in reasons.items():
-        print(f"not varied, {why}: {', '.join(paths)}")
+
+
+def _machines(names: Sequence[str]) -> str:
+    """Return machines as text, both forms of the von Neumann machine as one."""
+    from neurosim.sensitivity import BASELINE, IDEAL_BASELINE
+
+    if {BASELINE, IDEAL_BASELINE} <= set(names):
+        names = [f"both {BASELINE}" if name == BASELINE else name for name in names if name != IDEAL_BASELINE]
+    return ", ".join(names)
 
 
 def _told(flips: Iterable[Flip]) -> list[str]:

@@ -33,8 +33,9 @@ def announce_effort(effort: Effort) -> None:
 
     if effort.seconds <= LONG_SECONDS:
         return
+    flits = f", {human(effort.flits)} flits through routers" if effort.flits else ""
     print(
-        f"simulating {'up to ' if effort.repeats else ''}{human(effort.crossings)} link crossings, about "
+        f"simulating {'up to ' if effort.repeats else ''}{human(effort.crossings)} link crossings{flits}, about "
         f"{_spoken(effort.seconds)}; --fidelity analytic gives the counts and a bound of the time at once",
         file=sys.stderr,
         flush=True,

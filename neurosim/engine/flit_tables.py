@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,25 +52,11 @@ def check_router(grid: Grid, router: FlitRouter) -> None:
     Raises:
         SimulationError: a hop shorter than the router, a link wider than a flit, or more ports than it can count.
     """
-    least = router.routing_delay_cycles + STAGES + 1
     used = _used_links(grid)
     hops, bits = grid.hop_cycles[used], grid.link_bits[used]
-    if hops.min() < least:
-        raise SimulationError(
-            f"hop_cycles: {int(hops.min())}: at the flit level a hop takes {least} cycles at least, "
-            f"routing_delay_cycles = {router.routing_delay_cycles}, {STAGES} in the router and 1 on the link; set "
-            f"noc.hop_cycles to {least} or more, or take fidelity event"
-        )
-    if grid.port_cycles < 1:
-        raise SimulationError(
-            "port_cycles: 0: at the flit level the link to a core takes a cycle; set noc.port_cycles to 1 or more, or "
-            "take fidelity event"
-        )
-    if bits.max() > grid.flit_bits:
-        raise SimulationError(
-            f"link_bits: {int(bits.max())}: at the flit level a link moves a flit of {grid.flit_bits} bits a cycle at "
-            f"most; set noc.link_bits to {grid.flit_bits}, or take fidelity event"
-        )
+    reasons = list(_impossible_links(grid, router, int(hops.min()), int(bits.max())))
+    if reasons:
+        raise SimulationError(f"{'; '.join(reasons)}; or take fidelity event")
     narrowest = -(-grid.flit_bits // int(bits.min()))
     limits = (
         ("cores_per_router", grid.cores_per_router, MOST_PORTS - 5),
@@ -83,14 +70,34 @@ def check_router(grid: Grid, router: FlitRouter) -> None:
             raise SimulationError(f"{what}: {value}: the flit level takes {most} at most; take fidelity event")
 
 
+def _impossible_links(grid: Grid, router: FlitRouter, hop_cycles: int, link_bits: int) -> Iterator[str]:
+    """Yield what links cannot be, and what would do."""
+    delay = router.routing_delay_cycles
+    least = delay + STAGES + 1
+    if hop_cycles < least:
+        shorter = f", or noc.router.routing_delay_cycles to {hop_cycles - STAGES - 1}" if hop_cycles > STAGES else ""
+        yield (
+            f"noc.hop_cycles: {hop_cycles}: at the flit level a hop takes {least} cycles at least: {delay} of "
+            f"routing, {STAGES} in the router and 1 on the link; set noc.hop_cycles to {least} or more{shorter}"
+        )
+    if grid.port_cycles < 1:
+        yield "noc.port_cycles: 0: at the flit level the link to a core takes a cycle; set noc.port_cycles to 1 or more"
+    if link_bits > grid.flit_bits:
+        yield (
+            f"noc.link_bits: {link_bits}: at the flit level a link moves a flit, of {grid.flit_bits} bits, a cycle; "
+            f"set noc.link_bits to {grid.flit_bits}"
+        )
+
+
 def check_messages(router: FlitRouter, messages: Messages, targets: Targets, slots: int) -> None:
     """Refuse messages that could not end."""
     longest = min(router.multicast_packet_flits, router.packet_flits)
     if (messages.destination < 0).any() and longest > router.vc_buffer_flits:
         raise SimulationError(
-            f"multicast_packet_flits: {router.multicast_packet_flits}: a multicast packet must fit a buffer, of "
-            f"{router.vc_buffer_flits} flits here, or its branches could wait for each other for ever; set "
-            f"noc.router.multicast_packet_flits to {router.vc_buffer_flits} or vc_buffer_flits to {longest}"
+            f"noc.router.multicast_packet_flits: {router.multicast_packet_flits}: a multicast packet (under either "
+            f"delivery those of inputs and labels) must fit a buffer, of {router.vc_buffer_flits} flits here, or its "
+            "branches could wait for each other for ever; set noc.router.multicast_packet_flits to "
+            f"{router.vc_buffer_flits} or noc.router.vc_buffer_flits to {longest}"
         )
     if messages.flits_by_class.min(initial=1) < 1 or messages.flits_by_class.max(initial=1) >= 1 << 31:
         raise SimulationError("flits of a message: there must be at least 1 and fewer than 2^31")
