@@ -231,11 +231,11 @@ def _savings_table(networks, costs, ratios) -> Table:
     lines = []
     for (machine, variant, definition), found in rows.items():
         holds = sum(moved > other for moved, other in found)
-        cells = [f"{moved:.3g} to {other:.3g} ({'yes' if moved > other else 'no'})" for moved, other in found]
+        cells = [f"{moved:.3g} against {other:.3g} ({'yes' if moved > other else 'no'})" for moved, other in found]
         lines.append((definition, machine, variant, *cells, f"{holds} of {len(found)}"))
     title = (
-        '"Savings of data movement are larger than those of memory accesses and MACs": BP / SSDFA of what moves, to '
-        "the larger one of BP / SSDFA of a step's memory accesses and MACs"
+        '"Savings of data movement are larger than those of memory accesses and MACs": BP / SSDFA of what moves, '
+        "against the larger one of BP / SSDFA of a step's memory accesses and MACs"
     )
     return Table(title, ("definition", "machine", "BP", *networks, "holds"), lines)
 

@@ -144,11 +144,11 @@ def print_costs(costs: Costs) -> None:
     cycles = "not simulated" if costs.makespan_cycles is None else f"{costs.makespan_cycles:,.0f}"
     time = f"{'at least ' if costs.trace is None else ''}{human(costs.seconds, 'seconds')}"
     print(f"makespan_cycles {cycles}, bound_cycles {costs.bound_cycles:,.0f}, time {time}")
+    if costs.trace is not None:
+        print(f"waiting_messages_most {costs.trace.waiting_messages_most:,.0f}")
     if costs.event_error_percent is not None:
-        print(
-            f"makespan_cycles at the event level {costs.event_makespan_cycles:,.0f}: "
-            f"{costs.event_error_percent:+.2f} % against the flit level's"
-        )
+        off = f"{costs.event_error_percent:+.3g} % against" if costs.event_error_percent else "the same as"
+        print(f"makespan_cycles at the event level {costs.event_makespan_cycles:,.0f}: {off} the flit level's")
     unused = costs.chip.cores - costs.placement.cores_used
     if unused:
         print(f"{unused} of {costs.chip.cores} cores are not used")

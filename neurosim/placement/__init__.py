@@ -182,8 +182,9 @@ def _choose_microbatch(stored: Sequence[CoreBits], chip: Chip, recipe: Recipe) -
         return found
     reasons = (_overfull(bits, 1) for bits in stored)
     reason = next(found for found in reasons if found is not None)
+    less = "; a batch_size of 1 needs no room for sums of gradients" if recipe.batch_size > 1 else ""
     raise PlacementError(
-        f"{reason} even with one sample in flight; use larger memories, more cores or chips, or fewer neurons"
+        f"{reason} even with one sample in flight; use larger memories, more cores or chips, or fewer neurons{less}"
     )
 
 
