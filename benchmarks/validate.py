@@ -1,7 +1,7 @@
 """Why anyone should believe the numbers: every claim is run, against references whose data lie in the tree.
 
-    python benchmarks/validate.py             the full run; writes docs/validation.md and its figures (hours: it trains)
-    python benchmarks/validate.py --brief learning    the same with only the quick part of a section (5 minutes)
+    python benchmarks/validate.py             the full run; writes docs/validation.md and its figures (50 minutes)
+    python benchmarks/validate.py --brief learning    the same with only the quick part of a section (3 minutes)
     python benchmarks/validate.py --quick     what takes seconds: writes nothing, fails where an error has grown
     python benchmarks/validate.py --only network,counts
     python benchmarks/validate.py --keep FOLDER    trainings are kept there, and go on where they stopped

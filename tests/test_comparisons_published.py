@@ -9,7 +9,15 @@ import pytest
 
 import neurosim as ns
 from neurosim.comparisons import compare, published
-from neurosim.comparisons.published import NOKLAND, PUBLISHED, REPORT_MNIST, PublishedResult, Trained, find_published
+from neurosim.comparisons.published import (
+    NOKLAND,
+    PUBLISHED,
+    REPORT_MNIST,
+    PublishedResult,
+    Trained,
+    find_published,
+    near_published,
+)
 from neurosim.datasets import Dataset
 from neurosim.descriptions import override
 from neurosim.recipes import Recipe
@@ -63,6 +71,16 @@ def test_a_recipe_that_differs_in_one_field_is_another(change):
 )
 def test_epochs_seed_delivery_and_what_the_source_leaves_open_do_not_make_another_recipe(change):
     assert find_published(TWO, RULES["dfa"], NOKLAND_DFA.model_copy(update=change)) is not None
+
+
+def test_what_a_recipe_lacks_is_told_for_the_nearest_result():
+    one = Trained(ns.load_network("784-800-10"), MNIST)
+    report = Recipe(**REPORT_MNIST.recipe, init="normal")
+    assert near_published(one, RULES["dfa"], report).startswith("feedback.init = normal (the report")
+    nearly = NOKLAND_DFA.model_copy(update={"lr": 1e-3})
+    assert near_published(one, RULES["fa"], nearly) == "lr = 0.0001 (A. Nokland, NeurIPS 2016, arXiv 1609.01596)"
+    assert near_published(one, RULES["ssdfa"], report) is None
+    assert near_published(replace(one, dataset=CIFAR10), RULES["fa"], nearly) is None
 
 
 @pytest.mark.parametrize(
@@ -147,5 +165,6 @@ def test_compare_shows_the_published_accuracy_beside_ours_with_its_source(known_
 def test_a_comparison_of_an_unknown_recipe_shows_nothing_published(known_digits):
     found = digits(lr=0.02)
     assert found.summary["published"] == {}
+    assert "bp, dfa: published accuracies are of lr = 0.01 (Nobody 2001)." in found.summary["notes"]
     assert not [name for name in found.full_table if name.startswith("published")]
     assert "Published" not in table_text(found.history, found.costs, found.summary)

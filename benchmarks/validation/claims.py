@@ -252,7 +252,7 @@ def _gain_table(networks, costs) -> Table:
                 gains[machine.name] = energy, of[rule].seconds / of["ssdfa"].seconds
             on_chip, behind = gains["mesh64"], [gains[name] for name in gains if name.startswith("von_neumann")]
             larger = [all(on_chip[i] > gain[i] for gain in behind) for i in (0, 1)]
-            cells = [f"{energy:.2f} / {time:.2f}" for energy, time in gains.values()]
+            cells = [f"{energy:.3f} / {time:.3f}" for energy, time in gains.values()]
             lines.append((network, variant, *cells, "yes" if larger[0] else "no", "yes" if larger[1] else "no"))
     title = (
         '"SSDFA gains more over BP on a many-core chip than on a von Neumann machine": BP / SSDFA, energy / time of a '

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from neurosim.chips import Chip, load_chip
-from neurosim.comparisons.published import Trained, find_published
+from neurosim.comparisons.published import Trained, find_published, near_published
 from neurosim.comparisons.result import Comparison, RuleResult
 from neurosim.datasets import Dataset, check_fits
 from neurosim.descriptions import override
@@ -101,6 +101,7 @@ class Job:
         if self.network.depth == 2 and {"fa", "dfa"} <= set(names):
             self.notes.append("With one hidden layer fa and dfa are the same rule.")
         self._note_unused_outputs()
+        self._note_near_published()
 
     def _recipe_of(self, rule: Rule) -> Recipe:
         own = dict(self.rule_settings.get(rule.name, {}))
@@ -129,6 +130,17 @@ class Job:
                     if outputs:
                         named = ", ".join(str(output) for output in outputs)
                         self.notes.append(f"{rule.name}: outputs {named} feed no neuron of layer {layer}.")
+
+    def _note_near_published(self) -> None:
+        """Say what rules lack to stand beside a published result of this network and data."""
+        trained = Trained(self.network, self.data, self.weights)
+        lacking: dict[str, list[str]] = {}
+        for rule in self.rules:
+            if find_published(trained, rule, self.recipes[rule.name]) is None:
+                near = near_published(trained, rule, self.recipes[rule.name])
+                lacking.setdefault(near or "", []).append(rule.name)
+        lacking.pop("", None)
+        self.notes += [f"{', '.join(names)}: published accuracies are of {near}." for near, names in lacking.items()]
 
     def tune(self) -> None:
         """Pick every rule's learning rate on the validation split."""

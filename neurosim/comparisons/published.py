@@ -173,6 +173,22 @@ def find_published(trained: Trained, rule: Rule, recipe: Recipe) -> Match | None
     return None
 
 
+def near_published(trained: Trained, rule: Rule, recipe: Recipe) -> str | None:
+    """Return what a recipe lacks to be that of a published result of this network, data and kind of rule; None without.
+
+    Where several have been published it is the one of which the least is lacking; fields are those of ``--set``.
+    """
+    lacking = [
+        (len(fields), f"{', '.join(fields)} ({table.source.partition(';')[0]})")
+        for table in PUBLISHED
+        if trained.matches(table)
+        for result in table.results
+        if (rule.error, rule.matrix, rule.sparse) == (result.rule.error, result.rule.matrix, result.rule.sparse)
+        for fields in [[*_other_fields(recipe, table, result), *_other_feedback(rule, result.rule)]]
+    ]
+    return min(lacking)[1] if lacking else None
+
+
 def _same_data(mine: Dataset, name: str) -> bool:
     """Whether these are all samples of a data set, as they are; a file of one's own may go by its name."""
     whole = (mine.train_samples, mine.test_samples) == (DATASETS[name].train_samples, DATASETS[name].test_samples)
@@ -192,12 +208,21 @@ def _without_activation(network: Network) -> dict[str, Any]:
 
 
 def _same_rule(mine: Rule, theirs: Rule) -> bool:
-    if (mine.error, mine.matrix) != (theirs.error, theirs.matrix):
-        return False
-    return mine.feedback.model_dump(exclude={"storage"}) == theirs.feedback.model_dump(exclude={"storage"})
+    return (mine.error, mine.matrix) == (theirs.error, theirs.matrix) and not _other_feedback(mine, theirs)
+
+
+def _other_feedback(mine: Rule, theirs: Rule) -> list[str]:
+    """Return the feedback's fields that are not as in another rule, as there."""
+    own, other = (rule.feedback.model_dump(exclude={"storage"}) for rule in (mine, theirs))
+    return [f"feedback.{name} = {value}" for name, value in other.items() if own[name] != value]
 
 
 def _same_recipe(mine: Recipe, table: PublishedTable, result: PublishedResult) -> bool:
+    return not _other_fields(mine, table, result)
+
+
+def _other_fields(mine: Recipe, table: PublishedTable, result: PublishedResult) -> list[str]:
+    """Return the fields that are not those of a published result, as there."""
     theirs = Recipe(**{**table.recipe, "init": result.init})
-    fields = set(Recipe.model_fields) - NOT_COMPARED - set(table.unstated)
-    return all(getattr(mine, name) == getattr(theirs, name) for name in fields)
+    fields = [name for name in Recipe.model_fields if name not in {*NOT_COMPARED, *table.unstated}]
+    return [f"{name} = {getattr(theirs, name)}" for name in fields if getattr(mine, name) != getattr(theirs, name)]
