@@ -81,10 +81,10 @@ class Flip:
 
 @dataclass(frozen=True)
 class Variation:
-    """What an assumed number does: ``ratios`` are, by rule, the chip's energies at each of ``values`` over those now.
+    """What an assumed number does: ``ratios`` are, by rule, energies at each of ``values`` over those now.
 
-    ``time_ratios`` are those of its seconds; ``flips`` are those of either value. ``notes`` say with which value
-    nothing can be made or placed: its ratio is NaN.
+    They are those of the first machine that has the number, and ``time_ratios`` those of its seconds; ``flips`` are
+    those of either value. ``notes`` say with which value nothing can be made or placed: its ratio is NaN.
     """
 
     assumption: Assumption
@@ -428,12 +428,12 @@ class _Study:
     def _variation(
         self, each: Assumption, values: tuple[Value, Value], found: Sequence[Outcomes | None], notes: tuple[str, ...]
     ) -> Variation:
-        before = self.found()
-        chip = next(iter(self.machines))
+        before, machine = self.found(), each.machines[0]
 
         def ratios(what: str) -> dict[str, tuple[float, float]]:
-            low, high = (_ratios(MEASURES[what], before[chip], None if one is None else one[chip]) for one in found)
-            return {rule: (low[rule], high[rule]) for rule in before[chip]}
+            old, new = before[machine], [None if one is None else one[machine] for one in found]
+            low, high = (_ratios(MEASURES[what], old, one) for one in new)
+            return {rule: (low[rule], high[rule]) for rule in old}
 
         flips = dict.fromkeys(flip for after in found if after is not None for flip in _flips(before, after))
         return Variation(each, values, ratios("energy"), ratios("time"), tuple(flips), notes)

@@ -63,13 +63,26 @@ def test_an_assumed_number_is_either_varied_or_listed_with_the_reason(found):
 
 @pytest.mark.parametrize("path", ["core.mac_pj", "clock_mhz", "static_w_core", "noc.router_pj_per_flit"])
 def test_ratios_are_those_of_costs_on_a_chip_with_that_number(found, path):
-    variation = next(each for each in found.variations if each.assumption.path == path)
+    variation = next(
+        each for each in found.variations
+        if each.assumption.path == path and each.assumption.machines[0] == "mesh64"
+    )  # fmt: skip
     mesh64 = load_chip("mesh64")
     for rule in RULES:
         for value, ratio in zip(variation.values, variation.ratios[rule], strict=True):
             changed = energies(override(mesh64, path, str(value)), rule)
             assert ratio == pytest.approx(changed / energies(mesh64, rule), rel=1e-12)
         assert variation.time_ratios[rule] == ((2.0, 0.5) if path == "clock_mhz" else (1.0, 1.0))
+
+
+def test_a_number_that_the_chip_has_not_shows_what_it_does_to_the_other_machine(found):
+    shown = [each for each in found.variations if each.assumption.machines[0] == "von_neumann"]
+    power = next(each for each in shown if each.assumption.path == "static_w_core")
+    for value, ratio in zip(power.values, power.ratios["dfa"], strict=True):
+        changed = override(load_chip("von_neumann"), "static_w_core", str(value))
+        auto = {"rule": "dfa", "microbatch": "auto"}
+        assert ratio == pytest.approx(energies(changed, **auto) / energies("von_neumann", **auto), rel=1e-12)
+    assert power.ratios["dfa"][0] < 1 < power.ratios["dfa"][1]
 
 
 def test_a_number_that_both_machines_share_is_varied_in_both():
