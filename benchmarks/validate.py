@@ -37,6 +37,8 @@ def main() -> None:
     arguments = _arguments()
     brief = _sections(arguments.brief, "--brief")
     chosen = _sections(arguments.only, "--only") or list(SECTIONS)
+    if arguments.keep and (arguments.quick or "learning" not in set(chosen) - set(brief)):
+        sys.exit(f"--keep {arguments.keep}: nothing is trained in such a run; leave it out")
     sections: dict[str, Section] = {}
     with tempfile.TemporaryDirectory() as empty:
         for name in chosen:

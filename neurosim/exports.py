@@ -217,23 +217,24 @@ def booksim_text(costs: Costs) -> str:
 def noxim_text(costs: Costs) -> str:
     """Return the traffic of a run as Noxim's traffic table: source, destination, packets a cycle (pir and por)."""
     traffic, grid = traffic_matrix(costs), costs.plan.grid
-    between = traffic.packets * (1 - np.eye(len(traffic.packets), dtype=np.int64))
-    rates = between / max(1, traffic.cycles)
+    apart = 1 - np.eye(len(traffic.packets), dtype=np.int64)
+    between = traffic._replace(flits=traffic.flits * apart, packets=traffic.packets * apart)
+    rates = between.packets / max(1, traffic.cycles)
     busiest = int(rates.sum(axis=1).argmax())
     if rates[busiest].sum() > 1:
         raise DescriptionError(
             f"--export noxim: router {busiest} sends {rates[busiest].sum():.3g} packets a cycle, and a node of "
             "Noxim's at most 1; make noc.max_packet_flits larger"
         )
-    mean = traffic.flits.sum() / max(1, traffic.packets.sum())
+    mean = between.flits.sum() / max(1, between.packets.sum())
     head = [
         f"{_title(costs)}, over {traffic.cycles} cycles; packets have {mean:.4g} flits on average",
         f"mesh_dim_x: {grid.columns}, mesh_dim_y: {grid.rows}, traffic_distribution: TRAFFIC_TABLE_BASED",
         f"What stays within a router is left out: {traffic.packets.trace()} of {traffic.packets.sum()} packets.",
-        *_copies(traffic),
+        *_copies(between),
         "source destination pir por",
     ]
-    pairs = np.argwhere(between > 0)
+    pairs = np.argwhere(between.packets > 0)
     lines = [f"{a} {b} {rates[a, b]:.9g} {rates[a, b]:.9g}" for a, b in pairs.tolist()]
     return "\n".join([*(f"% {line}" for line in head), *lines]) + "\n"
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from neurosim.analytic import Effort
 from neurosim.arguments import checked_list
 from neurosim.chips import Chip, assumed_reasons, is_priced, load_chip
 from neurosim.costs import COMPONENTS, price
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 
 DEFAULT_RULES = ("bp", "bp-mirrored", "fa", "dfa", "ssdfa")
 BASELINE = "von_neumann"
-IDEAL_BASELINE = f"{BASELINE} (reuse ideal)"
-"""The same machine with a cache that keeps all it can: the truth lies between the two."""
+IDEAL = " (reuse ideal)"
+"""What the name of the same machine with a cache that keeps all it can ends with: the truth lies between the two."""
 
 FACTORS = (0.5, 2.0)
 """What an assumed number is multiplied with."""
@@ -182,6 +183,7 @@ def vary_assumed(
     samples: int | None = None,
     fidelity: Fidelity = "event",
     forward_only: bool = False,
+    before_simulating: Callable[[Effort], None] | None = None,
     progress: Progress = lambda what, done, wanted: None,
     **settings: Any,
 ) -> Sensitivity:
@@ -204,14 +206,17 @@ def vary_assumed(
     used = merge_recipe(recipe, settings)
     machines = {machine.name: machine}
     if not machine.behind_channel:
-        machines |= _baselines()
+        machines |= _baselines(machine.name)
 
-    def costs(name: str, other: Chip) -> dict[str, Costs]:
+    what: dict[str, Any] = {"per": per, "samples": samples, "fidelity": fidelity, "forward_only": forward_only}
+
+    def costs(name: str, other: Chip, **more: Any) -> dict[str, Costs]:
         own = used if name == machine.name else merge_recipe(used, {"microbatch": "auto"})
-        what: dict[str, Any] = {"per": per, "samples": samples, "fidelity": fidelity, "forward_only": forward_only}
-        return {rule.name: cost(found, rule=rule, chip=other, recipe=own, **what) for rule in chosen}
+        return {rule.name: cost(found, rule=rule, chip=other, recipe=own, **what, **more) for rule in chosen}
 
-    study = _Study(machines, {name: costs(name, other) for name, other in machines.items()})
+    # Efforts are told of what is counted first; all that is counted again takes as long each time.
+    told = {"before_simulating": before_simulating}
+    study = _Study(machines, {name: costs(name, other, **told) for name, other in machines.items()})
     shared = assumptions(machines)
     priced = [study.vary(each) for each in shared if _is_varied(each)]
     recounted = []
@@ -240,10 +245,12 @@ def vary_assumed(
     )
 
 
-def _baselines() -> dict[str, Chip]:
+def _baselines(taken: str) -> dict[str, Chip]:
+    """Return the von Neumann machine with either reuse, under names that the chip has not."""
     machine = load_chip(BASELINE)
-    ideal = override(machine, "channel.reuse", "ideal").model_copy(update={"name": IDEAL_BASELINE})
-    return {BASELINE: machine, IDEAL_BASELINE: ideal}
+    name = BASELINE if taken != BASELINE else f"{BASELINE} (as shipped)"
+    chips = {name: machine, f"{name}{IDEAL}": override(machine, "channel.reuse", "ideal")}
+    return {name: chip.model_copy(update={"name": name}) for name, chip in chips.items()}
 
 
 def assumptions(machines: Mapping[str, Chip]) -> list[Assumption]:
@@ -361,7 +368,7 @@ def _why_left(path: str, value: Any, fidelity: Fidelity) -> str:
         return "only a sweep that changes memories uses it"
     if path.startswith(FLIT_ONLY) and fidelity != "flit":
         return "only fidelity flit looks at it"
-    if not isinstance(value, int | float):
+    if _as_value(value) is None:
         return "a list of numbers"
     if value == 0:
         return "half and double of 0 are 0"

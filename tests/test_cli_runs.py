@@ -74,7 +74,7 @@ def test_cost_at_the_flit_level_prints_how_far_the_event_level_is_off(capsys):
     assert found["fidelity"] == "flit"
     assert found["event_error_percent"] <= 0
     assert run("cost", "--network", "4-3-2", "--fidelity", "flit", "--chip", "tiny", "--batch-size", "2") == 2
-    assert "set noc.hop_cycles to 5 or more" in capsys.readouterr().err
+    assert "set it in noc (or its direction or border) to 5 or more" in capsys.readouterr().err
 
 
 def test_set_reaches_chip_network_rule_and_recipe(capsys):
@@ -205,7 +205,7 @@ def test_cost_says_what_hangs_on_assumptions(capsys):
     out = capsys.readouterr().out
     assert "core.mac_pj" in out
     assert "bp or dfa" in out
-    assert "not varied, counts or cycles hang on it: widths.weight_bits" in out
+    assert "not varied, counts or cycles hang on it: grid, chips, widths.weight_bits" in out
     assert run(*call, "--json", "--recount") == 0
     found = json.loads(capsys.readouterr().out)
     assert list(found["energy_pj"]["mesh64"]) == ["bp", "bp-mirrored", "fa", "dfa", "ssdfa"]

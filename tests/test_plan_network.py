@@ -145,8 +145,13 @@ def test_packets_carry_their_header() -> None:
 
 def test_what_cannot_be_simulated_is_refused_with_the_way_out() -> None:
     plan = Pipeline(paper_case("dfa")).plan
-    with pytest.raises(SimulationError, match="set noc.hop_cycles to 5 or more; or take fidelity event"):
+    with pytest.raises(SimulationError, match="to 5 or more; or take fidelity event"):
         simulate(plan, tiny_chip(), network="flit")
+    noc = tiny_chip().noc.model_copy(update={"hop_cycles": 4, "port_cycles": 0})
+    chip = tiny_chip().model_copy(update={"noc": noc})
+    both = "noc.router.routing_delay_cycles to 0; noc.port_cycles: 0: at the flit level"
+    with pytest.raises(SimulationError, match=both):
+        simulate(Pipeline(paper_case("dfa", chip=chip)).plan, chip, network="flit")
     chip = with_routers(tiny_chip(), Router(vc_buffer_flits=4))
     with pytest.raises(
         SimulationError, match=r"set noc.router.multicast_packet_flits to 4 or noc.router.vc_buffer_flits to 8"

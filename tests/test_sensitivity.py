@@ -12,7 +12,6 @@ from neurosim.descriptions import override
 from neurosim.errors import DescriptionError
 from neurosim.pipeline import cost
 from neurosim.sensitivity import (
-    IDEAL_BASELINE,
     Flip,
     Outcome,
     Sensitivity,
@@ -56,7 +55,8 @@ def test_an_assumed_number_is_either_varied_or_listed_with_the_reason(found):
     everything = {f"{name}.{path}" for name, chip in machines_of(found).items() for path in assumed_reasons(chip)}
     assert varied | set(found.not_varied) == everything
     assert not varied & set(found.not_varied)
-    assert found.not_varied["mesh64.grid"] == "a list of numbers"
+    assert found.not_varied["mesh64.grid"] == "counts or cycles hang on it"
+    assert found.not_varied["mesh64.io.ports"] == "a list of numbers"
     assert found.not_varied["mesh64.noc.flit_bits"] == "counts or cycles hang on it"
     assert found.not_varied["mesh64.noc.router.vc_buffer_flits"] == "only fidelity flit looks at it"
 
@@ -188,11 +188,24 @@ def test_what_makes_one_processor_several_is_not_counted_again():
 
 def test_the_chip_is_held_against_both_bounds_of_a_cache(found):
     ideal = override(load_chip("von_neumann"), "channel.reuse", "ideal")
-    assert found.baselines == ("von_neumann", IDEAL_BASELINE)
+    assert found.baselines == ("von_neumann", "von_neumann (reuse ideal)")
     for rule in RULES:
         joules = energies(ideal, rule, microbatch="auto")
-        assert found.energies[IDEAL_BASELINE][rule]["total"] == pytest.approx(1e12 * joules, rel=1e-12)
-        assert f"energy: {rule} on mesh64 or {IDEAL_BASELINE}" in found.conclusions
+        assert found.energies[found.baselines[1]][rule]["total"] == pytest.approx(1e12 * joules, rel=1e-12)
+        assert f"energy: {rule} on mesh64 or von_neumann (reuse ideal)" in found.conclusions
+
+
+def test_a_chip_of_ones_own_keeps_its_name_beside_the_shipped_machine():
+    mine = load_chip("mesh64").model_copy(update={"name": "von_neumann"})
+    found = vary_assumed(NETWORK, rules="dfa", chip=mine, batch_size=8, fidelity="analytic")
+    assert found.baselines == ("von_neumann (as shipped)", "von_neumann (as shipped) (reuse ideal)")
+    assert found.energies["von_neumann"]["dfa"]["total"] == pytest.approx(1e12 * energies("mesh64", "dfa"))
+
+
+def test_efforts_are_told_of_what_is_counted_first():
+    told = []
+    vary_assumed("12-8-4", rules=["bp", "dfa"], batch_size=4, recount=True, before_simulating=told.append)
+    assert len(told) == 3 * 2  # machines and rules
 
 
 def test_routers_are_varied_where_flits_are_simulated():

@@ -10,9 +10,9 @@ U(+-1/sqrt(fan_in)) of FA; the error is yhat - y, not divided by the batch. That
                                            [--out FOLDER] [--data-dir FOLDER]
 
 The last-layer baseline runs beside the three rules. With one hidden layer FA and DFA are the same rule with the same B,
-trained once. An epoch of a rule takes 1 to 9 s on one core: 10 epochs of everything about half an hour, so far from 300
-epochs that the last digit of the table is out of reach. Every epoch ends with a checkpoint: the same command goes on
-where it stopped, with more --epochs too. Writes history.csv, table.csv, table.md, test_error.png and angles.png.
+trained once. An epoch of a rule takes 1 to 9 s on one core: 10 epochs of everything about half an hour, 300 of 1x800
+more than one. Every epoch ends with a checkpoint: the same command goes on where it stopped, with more --epochs too.
+Writes history.csv, table.csv, table.md, test_error.png and angles.png.
 """
 
 from __future__ import annotations

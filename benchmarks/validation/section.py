@@ -81,7 +81,8 @@ def text_of(name: str) -> str:
 def shown_error(row: Row) -> str:
     """Return an error as text."""
     if row.points:
-        return f"{row.error:+.3g} {_unit_of_difference(row)}".strip()
+        error = round(row.error, 9) + 0.0 if row.unit else row.error  # no rounding errors of means
+        return f"{error:+.3g} {_unit_of_difference(row)}".strip()
     return "exact" if row.error == 0 else f"{100 * row.error:+.3g} %"
 
 

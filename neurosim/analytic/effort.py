@@ -71,15 +71,17 @@ def predict_effort(
         every += 0 if flow.payload.once else crossings
         last += crossings if flow.payload.once else 0
     total = recipe.batch_size if samples is None else samples
-    microbatches, ends = _simulated(layout, total)
     every_one = sum(microbatch_times(placement.microbatch, recipe.batch_size, total).values())
-    share = 1.0 if recipe.overlap == "exact" else microbatches / every_one  # what overlaps hardly ever repeats there
+    if recipe.overlap == "exact" and flit_routers:  # what overlaps hardly ever repeats there
+        microbatches, ends = every_one, -(-total // recipe.batch_size)
+    else:
+        microbatches, ends = _simulated(layout, total)
     return Effort(
         tasks=microbatches * sum(group.count for group in task_groups(layout)),
         messages=messages,
         crossings=microbatches * every + ends * last,
         repeats=recipe.overlap == "exact",
-        flits=int(flit_routers * share),
+        flits=flit_routers * microbatches // every_one,
     )
 
 

@@ -96,13 +96,14 @@ def show_cost(
         before_simulating=effort_announcer(),
         **counted,
     )
-    write_exports(costs, files)
     if json:
         print_json(costs.as_dict())
     else:
         print_costs(costs)
-        for kind, path in files:
-            print(f"{kind} file: {path}")
+    write_exports(costs, files)  # a tool may have no way to say it, and costs are shown all the same
+    if not json:
+        for text in exports:
+            print("{} file: {}".format(*text.split(":", 1)))
 
 
 def _shown(value: float, unit: str) -> str:

@@ -36,7 +36,7 @@ def show_sensitivity(
 ) -> None:
     """Vary what is assumed of a chip, for a network, rules (joined by commas) and a recipe, and print what follows."""
     from neurosim.cli.output import print_json
-    from neurosim.cli.waiting import announce_compilation, progress_bars
+    from neurosim.cli.waiting import announce_compilation, effort_announcer, progress_bars
     from neurosim.errors import DescriptionError
     from neurosim.rules import load_rule
     from neurosim.sensitivity import DEFAULT_RULES, vary_assumed
@@ -53,7 +53,8 @@ def show_sensitivity(
     if counted["fidelity"] != "analytic":
         announce_compilation()
     with progress_bars() as progress:
-        found = vary_assumed(network, rules=chosen, chip=chip, recipe=recipe, progress=progress, **counted)
+        counted |= {"progress": progress, "before_simulating": effort_announcer()}
+        found = vary_assumed(network, rules=chosen, chip=chip, recipe=recipe, **counted)
     if json:
         print_json(found.as_dict())
     else:
@@ -71,7 +72,7 @@ def print_sensitivity(found: Sensitivity) -> None:
         reasons.setdefault(why, {}).setdefault(field, []).append(machine)
     for why, fields in reasons.items():
         left = [
-            field if found.chip in machines else f"{field} ({_machines(machines)})"
+            field if found.chip in machines else f"{field} ({_machines(machines, found)})"
             for field, machines in fields.items()
         ]
         print(f"not varied, {why}: {', '.join(left)}")
@@ -100,7 +101,7 @@ def _print_variations(found: Sensitivity) -> None:
     rows = [
         (
             each.assumption.path,
-            _machines(each.assumption.machines),
+            _machines(each.assumption.machines, found),
             f"{shown_value(each.values[0])} to {shown_value(each.values[1])}",
             *(f"{pair[0]:.2f} to {pair[1]:.2f}" for pair in each.ratios.values()),
             "; ".join((*_told(each.flips), *each.notes)),
@@ -130,12 +131,10 @@ def _print_conclusions(found: Sensitivity) -> None:
     print_table("Conclusions", heads, lines)
 
 
-def _machines(names: Sequence[str]) -> str:
+def _machines(names: Sequence[str], found: Sensitivity) -> str:
     """Return machines as text, both forms of the von Neumann machine as one."""
-    from neurosim.sensitivity import BASELINE, IDEAL_BASELINE
-
-    if {BASELINE, IDEAL_BASELINE} <= set(names):
-        names = [f"both {BASELINE}" if name == BASELINE else name for name in names if name != IDEAL_BASELINE]
+    if found.baselines and set(found.baselines) <= set(names):
+        names = [*(name for name in names if name not in found.baselines), f"both {found.baselines[0]}"]
     return ", ".join(names)
 
 

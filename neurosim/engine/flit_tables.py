@@ -77,15 +77,16 @@ def _impossible_links(grid: Grid, router: FlitRouter, hop_cycles: int, link_bits
     if hop_cycles < least:
         shorter = f", or noc.router.routing_delay_cycles to {hop_cycles - STAGES - 1}" if hop_cycles > STAGES else ""
         yield (
-            f"noc.hop_cycles: {hop_cycles}: at the flit level a hop takes {least} cycles at least: {delay} of "
-            f"routing, {STAGES} in the router and 1 on the link; set noc.hop_cycles to {least} or more{shorter}"
+            f"hop_cycles: {hop_cycles}: at the flit level a hop takes {least} cycles at least: {delay} of routing, "
+            f"{STAGES} in the router and 1 on the link; set it in noc (or its direction or border) to {least} or "
+            f"more{shorter}"
         )
     if grid.port_cycles < 1:
         yield "noc.port_cycles: 0: at the flit level the link to a core takes a cycle; set noc.port_cycles to 1 or more"
     if link_bits > grid.flit_bits:
         yield (
-            f"noc.link_bits: {link_bits}: at the flit level a link moves a flit, of {grid.flit_bits} bits, a cycle; "
-            f"set noc.link_bits to {grid.flit_bits}"
+            f"link_bits: {link_bits}: at the flit level a link moves a flit, of {grid.flit_bits} bits, a cycle; set it "
+            f"in noc (or its direction or border) to {grid.flit_bits} at most"
         )
 
 
