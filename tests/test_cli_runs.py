@@ -227,6 +227,28 @@ def test_cost_writes_files_for_other_tools(tmp_path, capsys):
         assert why in capsys.readouterr().err
 
 
+def test_a_refused_export_writes_nothing_and_shows_the_costs_all_the_same(tmp_path, capsys):
+    call = ("cost", "--network", "784-10", "--set", "chip.core.lanes=[16,512]", "--set", "noc.max_packet_flits=1")
+    files = ("--export", f"accelergy:{tmp_path / 'a'}", "--export", f"noxim:{tmp_path / 'b'}")
+    assert run(*call, *files) == 2
+    said = capsys.readouterr()
+    assert "Energy by component" in said.out
+    assert "a node of Noxim's at most 1" in said.err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("name", "why"), [("~nobody_at_all/x", "is no name"), ("x" * 300, "is no name")])
+def test_an_export_to_no_name_for_a_file_is_refused(name, why, capsys):
+    assert run("cost", "--network", "24-12-5", "--export", f"noxim:{name}") == 2
+    assert why in capsys.readouterr().err
+
+
+def test_one_file_by_two_names_is_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run("cost", "--network", "24-12-5", "--export", "noxim:x", "--export", f"booksim:{tmp_path / 'x'}") == 2
+    assert "is named twice" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
