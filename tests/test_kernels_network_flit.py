@@ -239,9 +239,9 @@ def test_what_the_flit_level_cannot_have_is_refused() -> None:
             unicasts(grid, router, [(0, 1)], flits=[1], times=[0]).state()
         return str(caught.value)
 
-    assert "set noc.hop_cycles to 5 or more" in refused(mesh(2, 1, hop=4))
+    assert "direction or border) to 5 or more, or noc.router.routing_delay_cycles to 0" in refused(mesh(2, 1, hop=4))
     assert "set noc.port_cycles to 1 or more" in refused(replace(mesh(2, 1), port_cycles=0))
-    assert "set noc.link_bits to 64" in refused(mesh(2, 1, by_slot={2: (5, 128)}))
+    assert "direction or border) to 64 at most" in refused(mesh(2, 1, by_slot={2: (5, 128)}))
     assert "virtual_channels: 63: the flit level takes 62 at most" in refused(
         mesh(2, 1), replace(CONFIG_A, virtual_channels=63)
     )
