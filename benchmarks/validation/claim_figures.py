@@ -7,13 +7,15 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from neurosim.reports.style import new_figure, rule_looks, settings
 
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000")
+
 
 def draw_movement(ratios) -> Figure:
     """A point for every network: what BP moves over what SSDFA moves, a line for each definition."""
     rows = list(dict.fromkeys((definition, machine, variant) for _, machine, variant, definition, _ in ratios))
     networks = list(dict.fromkeys(network for network, *_ in ratios))
     marks = dict(zip(networks, "osD^v", strict=False))
-    colours = dict(zip(networks, ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000"), strict=False))
+    colours = dict(zip(networks, PALETTE, strict=False))
     with settings():
         figure = new_figure(9.5, 1.6 + 0.27 * len(rows))
         ax = figure.subplots()
@@ -35,6 +37,43 @@ def draw_movement(ratios) -> Figure:
         ax.set_xlabel('BP / SSDFA (line: 1; dotted: 10; dashed: 100, from where "orders of magnitude" holds)')
         figure.legend(loc="outside lower center", ncols=5)
         figure.suptitle("What BP moves for each bit that SSDFA moves", fontsize=10.5)
+        figure.draw_without_rendering()
+    return figure
+
+
+def draw_grid(panels, networks, title) -> Figure:
+    """Ratios by network in a grid of panels: ``panels`` is {(line, column): {series: ratios}}, lines and columns texts.
+
+    Series of one name look alike in all panels; a line at 1 is where BP and SSDFA are equal. The scale is logarithmic
+    where ratios span more than a factor of ten.
+    """
+    lines, columns = ([*dict.fromkeys(key[place] for key in panels)] for place in (0, 1))
+    names = list(dict.fromkeys(name for series in panels.values() for name in series))
+    looks = dict(zip(names, zip("osD^v", PALETTE, strict=True), strict=False))
+    everything = [ratio for series in panels.values() for ratios in series.values() for ratio in ratios]
+    scale = "log" if max(everything) > 10 * min(everything) else "linear"
+    with settings():
+        figure = new_figure(max(8.0, 1.0 + 2.5 * len(columns)), 1.7 + 2.5 * len(lines))
+        axes = figure.subplots(len(lines), len(columns), sharex=True, sharey="row", squeeze=False)
+        for (line, column), series in panels.items():
+            ax = axes[lines.index(line)][columns.index(column)]
+            for name, ratios in series.items():
+                apart = 0.12 * (names.index(name) - (len(names) - 1) / 2)
+                places = [place + apart for place in range(len(networks))]
+                marker, colour = looks[name]
+                ax.plot(places, ratios, linestyle="", marker=marker, markersize=5, color=colour, label=name)
+            ax.axhline(1, color="#666666", linewidth=0.9, zorder=0)
+            ax.set_title(f"{column}\n{line}")
+            ax.set_yscale(scale)
+            ax.grid(axis="y")
+            ax.set_xticks(range(len(networks)), networks, rotation=35, ha="right")
+        for ax in axes[:, 0]:
+            ax.set_ylabel("BP / SSDFA")
+        found = {
+            label: handle for ax in axes.flat for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)
+        }
+        figure.legend(found.values(), found.keys(), loc="outside lower center", ncols=len(found))
+        figure.suptitle(title, fontsize=10.5)
         figure.draw_without_rendering()
     return figure
 

@@ -11,7 +11,7 @@ from neurosim.costs import memory_accesses
 from neurosim.pipeline import Costs, cost_placed
 from neurosim.placement import place_together
 from neurosim.rules import values_needed
-from validation.claim_figures import draw_depth, draw_movement, draw_scaling
+from validation.claim_figures import draw_depth, draw_grid, draw_movement, draw_scaling
 from validation.section import Extent, Row, Section, Table, text_of
 
 NETWORKS = ("784-800-10", "784-800-800-10", "784-3x800-10", "784-7x240-10", "cifar10-cnn-small")
@@ -92,13 +92,17 @@ def validate(extent: Extent) -> Section:
     if extent.quick:
         return Section("Claims about cost", text_of("claims"), rows)
     ratios = list(_ratios(networks, costs))
-    depth, scaling = _depth_times(), _scaling()
+    gains, depth, scaling = _gains(networks, costs), _depth_times(), _scaling()
     tables = [
         _movement_table(networks, ratios), _mac_table(networks, costs), _depth_table(depth),
-        _savings_table(networks, costs, ratios), _gain_table(networks, costs), _scaling_table(scaling),
+        _savings_table(networks, costs, ratios), _gain_table(networks, gains), _scaling_table(scaling),
     ]  # fmt: skip
+    savings = "What SSDFA saves of data movement, and in a step of memory accesses and MACs"
+    gained = "What SSDFA gains over BP in energy and time of a step, by machine"
     figures = {
         "claims-movement": ("What BP moves for each bit that SSDFA moves, by definition", draw_movement(ratios)),
+        "claims-savings": (savings, draw_grid(_savings_panels(networks, costs, ratios), networks, savings)),
+        "claims-gains": (gained, draw_grid(_gain_panels(networks, gains), networks, gained)),
         "claims-depth": ("Backward time of BP over DFA's, against the number of layers", draw_depth(depth)),
         "claims-scaling": (
             "Makespan of a step against cores, and where each rule stops gaining",
@@ -219,14 +223,37 @@ SAVED = ("values needed", "error bit-hops", "step bit-hops", *BEHIND_CHANNEL)
 """Definitions of data movement whose savings are held against those of memory accesses and MACs."""
 
 
+def _work_saved(of, variant: str) -> dict[str, float]:
+    """BP over SSDFA of a step's memory accesses and MACs."""
+    bp, ssdfa = of[BP[variant]].counts, of["ssdfa"].counts
+    return {
+        "memory accesses": memory_accesses(bp) / memory_accesses(ssdfa),
+        "MACs": bp["macs"] / ssdfa["macs"],
+    }
+
+
+def _savings_panels(networks, costs, ratios) -> dict[tuple[str, str], dict[str, list[float]]]:
+    """By variant of BP and machine: what is saved of movement in the error phase and in a step, and of work."""
+    series = {"values needed": "values needed"}
+    series |= dict.fromkeys(("error bit-hops", "error channel"), "error phase, moved")
+    series |= dict.fromkeys(("step bit-hops", "step channel"), "step, moved")
+    panels: dict[tuple[str, str], dict[str, list[float]]] = {}
+    for _, machine, variant, definition, moved in ratios:
+        if definition in SAVED:
+            panels.setdefault((variant, machine), {}).setdefault(series[definition], []).append(moved)
+    for (variant, machine), found in panels.items():
+        for network in networks:
+            for name, ratio in _work_saved(costs[network, machine], variant).items():
+                found.setdefault(f"step, {name}", []).append(ratio)
+    return {(f"BP {variant}", machine.name): panels[variant, machine.name] for variant in BP for machine in machines()}
+
+
 def _savings_table(networks, costs, ratios) -> Table:
     """BP over SSDFA of data movement, and the larger one of memory accesses and MACs."""
     rows: dict[tuple[str, str, str], list[tuple[float, float]]] = {}
     for network, machine, variant, definition, moved in ratios:
         if definition in SAVED:
-            of = costs[network, machine]
-            bp, ssdfa = of[BP[variant]].counts, of["ssdfa"].counts
-            other = max(memory_accesses(bp) / memory_accesses(ssdfa), bp["macs"] / ssdfa["macs"])
+            other = max(_work_saved(costs[network, machine], variant).values())
             rows.setdefault((machine, variant, definition), []).append((moved, other))
     lines = []
     for (machine, variant, definition), found in rows.items():
@@ -240,20 +267,41 @@ def _savings_table(networks, costs, ratios) -> Table:
     return Table(title, ("definition", "machine", "BP", *networks, "holds"), lines)
 
 
-def _gain_table(networks, costs) -> Table:
+Gains = dict[tuple[str, str], dict[str, tuple[float, float]]]
+"""By network and variant of BP, then by machine: BP over SSDFA in energy and in time of a step."""
+
+
+def _gains(networks, costs) -> Gains:
+    def gain(of, rule: str) -> tuple[float, float]:
+        return of[rule].energy_joules / of["ssdfa"].energy_joules, of[rule].seconds / of["ssdfa"].seconds
+
+    return {
+        (network, variant): {machine.name: gain(costs[network, machine.name], rule) for machine in machines()}
+        for network in networks
+        for variant, rule in BP.items()
+    }
+
+
+def _gain_panels(networks, gains: Gains) -> dict[tuple[str, str], dict[str, list[float]]]:
+    """By energy or time and variant of BP: the gain on each machine."""
+    return {
+        (what, f"BP {variant}"): {
+            machine.name: [gains[network, variant][machine.name][place] for network in networks]
+            for machine in machines()
+        }
+        for place, what in enumerate(("energy", "time"))
+        for variant in BP
+    }
+
+
+def _gain_table(networks, gains: Gains) -> Table:
     """SSDFA's gain over BP in energy and time, on the chip and on a processor on equal terms."""
     lines = []
-    for network in networks:
-        for variant, rule in BP.items():
-            gains = {}
-            for machine in machines():
-                of = costs[network, machine.name]
-                energy = of[rule].energy_joules / of["ssdfa"].energy_joules
-                gains[machine.name] = energy, of[rule].seconds / of["ssdfa"].seconds
-            on_chip, behind = gains["mesh64"], [gains[name] for name in gains if name.startswith("von_neumann")]
-            larger = [all(on_chip[i] > gain[i] for gain in behind) for i in (0, 1)]
-            cells = [f"{energy:.3f} / {time:.3f}" for energy, time in gains.values()]
-            lines.append((network, variant, *cells, "yes" if larger[0] else "no", "yes" if larger[1] else "no"))
+    for (network, variant), found in gains.items():
+        on_chip, behind = found["mesh64"], [found[name] for name in found if name.startswith("von_neumann")]
+        larger = ["yes" if all(on_chip[i] > gain[i] for gain in behind) else "no" for i in (0, 1)]
+        cells = [f"{energy:.3f} / {time:.3f}" for energy, time in found.values()]
+        lines.append((network, variant, *cells, *larger))
     title = (
         '"SSDFA gains more over BP on a many-core chip than on a von Neumann machine": BP / SSDFA, energy / time of a '
         "step"
