@@ -107,11 +107,13 @@ def test_a_bad_sweep_is_one_sentence_and_leaves_nothing(workplace, capsys, argum
 
 
 def test_ctrl_c_keeps_what_was_finished_and_says_how_to_go_on(workplace):
-    # So many points that a busy machine does not finish them before it looks at the signal.
     command = [sys.executable, "-m", "neurosim", "sweep", "--network", "64-60-60-10", "--rules", "bp,fa,dfa,ssdfa"]
-    batches = ",".join(str(64 * factor) for factor in range(1, 41))
-    command += ["--cores", "1,4,16,64,256", "--set", "microbatch=1,2,4,8,16", "--set", f"batch_size={batches}"]
-    process = subprocess.Popen([*command, "--processes", "2", "--out", "s"], stderr=subprocess.PIPE, text=True)
+    command += ["--cores", "1,4,16,64,256", "--set", "microbatch=1,2,4,8,16", "--set", "batch_size=64,128,256"]
+    process = subprocess.Popen(
+        [*command, "--processes", "2", "--out", "s"], stderr=subprocess.PIPE, text=True,
+        # What a shell starts in the background inherits that Ctrl-C is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     points = workplace / "s" / "points"
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and not (points.is_dir() and len(list(points.glob("*.json"))) > 3):
@@ -122,5 +124,5 @@ def test_ctrl_c_keeps_what_was_finished_and_says_how_to_go_on(workplace):
     assert "go on with neurosim sweep --out s --resume" in said
     assert "Traceback" not in said
     kept = len(list(points.glob("[0-9a-f]*.json")))
-    assert 3 < kept < 4000
+    assert 3 < kept < 300
     assert (workplace / "s" / "sweep.csv").is_file()
